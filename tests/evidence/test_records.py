@@ -13,9 +13,9 @@ from sites import ONE_JOB, PARAMETERS
 from cardproof.build import render
 from cardproof.core.digests import digest_of_data
 from cardproof.core.errors import InputError
-from cardproof.core.json import NewerError, TamperedError, dump_sealed, plain
+from cardproof.core.json import NewerError, TamperedError, dump_sealed, to_plain_data
 from cardproof.core.settings import load_settings
-from cardproof.evidence.records import Record, load
+from cardproof.evidence.records import Record, load_record
 from cardproof.evidence.schema import evidence_schema, schema_text
 from cardproof.measure import submit as engine
 from cardproof.snippets.results import SCHEMA, load_runs
@@ -30,7 +30,7 @@ def build(site, **options):
 
 
 def record(site, name: str = "tiny") -> Record:
-    return load(site / f"docs/evidence/{name}.json")
+    return load_record(site / f"docs/evidence/{name}.json")
 
 
 def edit(path, old: str, new: str) -> None:
@@ -223,7 +223,7 @@ def test_a_whole_record_with_a_field_that_nobody_knows_is_a_newer_one(site):
 
 def test_runs_of_snippets_of_an_earlier_version_have_more_fields_and_can_be_read(tmp_path):
     runs = load_runs(ROOT / "docs/evidence/snippets/templates-models-res2next.json")
-    earlier = [{**plain(run), "outline_key": "sha256:0", "first": 3, "starts": [3]} for run in runs]
+    earlier = [{**to_plain_data(run), "outline_key": "sha256:0", "first": 3, "starts": [3]} for run in runs]
     (tmp_path / "runs.json").write_text(dump_sealed(SCHEMA, {"runs": earlier}))
     assert runs
     assert load_runs(tmp_path / "runs.json") == runs

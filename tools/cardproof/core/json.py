@@ -55,7 +55,7 @@ class NewerError(InputError):
     """A stored record that a newer cardproof wrote: this one cannot read it and must not overwrite it."""
 
 
-def plain(record: Struct) -> dict[str, Any]:
+def to_plain_data(record: Struct) -> dict[str, Any]:
     """Return a record as plain data for JSON; fractions become text."""
     found: dict[str, Any] = to_builtins(record, enc_hook=str)
     return found

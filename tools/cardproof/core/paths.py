@@ -47,7 +47,7 @@ def in_repository(file: str) -> str | None:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else None
 
 
-def near_file(path: Path) -> str:
+def suggest_file(path: Path) -> str:
     """Return a question with the files beside a missing one whose names are most like its name; empty if none is."""
     try:
         others = [other.name for other, _ in zip(path.parent.iterdir(), range(5_000), strict=False)]
@@ -56,7 +56,7 @@ def near_file(path: Path) -> str:
     return did_you_mean(path.name, others)
 
 
-def address_in(path: Path) -> str:
+def url_from_path(path: Path) -> str:
     """Return the address that was given in place of a path, which keeps one of its two slashes; empty if it is none."""
     scheme, mark, rest = path.as_posix().partition(":/")
     return f"{scheme}://{rest}" if mark and scheme.lower() in ("http", "https", "hf") else ""

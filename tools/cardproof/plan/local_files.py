@@ -190,7 +190,7 @@ def _code_paths(model: Model) -> Iterator[tuple[Path, Path, int | None]]:
     folder, number = link.source.path.parent, int(line[1]) if line else None
     for first in range(min(len(parts), 20)):
         yield folder, folder.joinpath(*parts[first:]), number
-    top = repository(folder.absolute()) if where is None or where[1] in _MOVING else None
+    top = repository_root(folder.absolute()) if where is None or where[1] in _MOVING else None
     if top:
         yield top, top.joinpath(*parts), number
 
@@ -274,7 +274,7 @@ def missing_files(card: Card) -> tuple[tuple[MissingFile, ...], set[Path]]:
 
 def licence_file(folder: Path) -> LicenceFile | None:
     """Return the licence file of a card's folder, or of the repository that holds it; None if missing or unknown."""
-    top = repository(folder.absolute())
+    top = repository_root(folder.absolute())
     for place in (folder, top) if top and top != folder.absolute() else (folder,):
         for name in _LICENCE_NAMES:
             path = place / name
@@ -297,14 +297,14 @@ def licences_in(text: str) -> tuple[str, ...]:
 
 
 @cache
-def repository(folder: Path) -> Path | None:
+def repository_root(folder: Path) -> Path | None:
     """Return the nearest folder above that is a Git working tree."""
     return next((above for above in (folder, *folder.parents)[:20] if (above / ".git").exists()), None)
 
 
 def _candidates(folder: Path, name: str) -> Iterator[Path]:
     """Yield where a path of the repository may lead: from the folder of the index, and from each above it."""
-    top = repository(folder.absolute())
+    top = repository_root(folder.absolute())
     here = Path.cwd()
     if top is None:
         top = here if folder.absolute().is_relative_to(here) else folder.absolute()

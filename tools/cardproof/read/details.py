@@ -15,7 +15,7 @@ from cardproof.core.types import Number
 from cardproof.core.yaml import Mapping, Node, Scalar
 from cardproof.read.markdown import Line, text_lines
 from cardproof.read.models import Form, Model, TableValue, UnreadTable, parse_size
-from cardproof.read.table_cells import inner
+from cardproof.read.table_cells import span_without_marks
 from cardproof.read.table_columns import COUNTS
 from cardproof.read.table_values import LEAST_RATIO, SMALLEST
 
@@ -87,7 +87,7 @@ class _Title(Struct, frozen=True):
     """Whether it says "Model card for"."""
 
 
-def merged(model: Model, *others: Model) -> Model:
+def merge_models(model: Model, *others: Model) -> Model:
     """Return a model with the fields and results that other places of the same file state for it."""
     if not others:
         return model
@@ -108,9 +108,9 @@ def stated_model(source: Source, name: Scalar, cells: Iterable[tuple[Scalar, Sca
     metadata: dict[str, tuple[Scalar, Node]] = {}
     for key, value in cells:
         metadata[key.text.lower() if key.text.lower() not in metadata else f"{key.text} {value.start}"] = (key, value)
-    inner = Mapping(source, name.start, name.end, metadata)
+    inside = Mapping(source, name.start, name.end, metadata)
     key = Scalar(source, name.start, name.start, "Metadata", "Metadata", "")
-    fields = Mapping(source, name.start, name.end, {"metadata": (key, inner)})
+    fields = Mapping(source, name.start, name.end, {"metadata": (key, inside)})
     return Model(name.text, name.place, (), fields, (), form)
 
 
@@ -213,7 +213,7 @@ def _listed(source: Source, line: Line, current: _List | None, lists: list[_List
         lists.append(current)
     if match and level == current.level:
         first = line.start + match.start("value")
-        span = inner(source.text, first, first + len(match["value"].rstrip()))
+        span = span_without_marks(source.text, first, first + len(match["value"].rstrip()))
         text = source.text[slice(*span)]
         value = Scalar(source, *span, text, text, "")
         current.entries.append(_Entry(_scalar(source, line, *match.span("key")), value))

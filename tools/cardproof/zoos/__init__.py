@@ -17,7 +17,7 @@ from msgspec import convert
 from cardproof.core.digests import digest_of_files
 from cardproof.core.errors import did_you_mean, error_text
 from cardproof.core.measurements import Curve, Preprocessing, Recipe
-from cardproof.core.paths import is_regular, near_file
+from cardproof.core.paths import is_regular, suggest_file
 
 if TYPE_CHECKING:
     from torch import nn
@@ -198,7 +198,7 @@ def source_digest(spec: str) -> str:
         raise ZooError(f"zoo '{spec}' cannot be read: {error_text(trouble)}") from trouble
 
 
-def near_names(zoo: Zoo, name: str) -> tuple[str, ...] | None:
+def similar_names(zoo: Zoo, name: str) -> tuple[str, ...] | None:
     """Return the names of a zoo that are most like one that it does not have; None if it has it, or lists no names."""
     function = getattr(zoo, "models", None)
     names = [str(own) for own in function()] if callable(function) else []
@@ -364,7 +364,7 @@ def _no_bytecode() -> Iterator[None]:
 def _import_file(path: Path) -> Any:
     """Import a file from its source, never from cached bytecode."""
     if not path.is_file():
-        raise ImportError(f"no file {path}{near_file(path)}")
+        raise ImportError(f"no file {path}{suggest_file(path)}")
     folder = str(path.parent.resolve())
     if folder not in sys.path:
         sys.path.insert(0, folder)
