@@ -21,8 +21,8 @@ from cardproof.core.source import Source
 from cardproof.core.yaml import read_yaml
 from cardproof.judge.checks._counts import fix_of
 from cardproof.read import read_cards
-from cardproof.read.details import read_details
 from cardproof.read.hub import model_of_results
+from cardproof.read.model_stats import read_model_stats
 from cardproof.read.models import image_size
 from cardproof.read.tables import read_tables
 
@@ -322,7 +322,7 @@ def test_a_long_header_is_read_in_time(write):
 @given(st.text(st.sampled_from("-*+:#()[]x=`{}/<!> \n\r\t012.MModel Stats:ParamsGMACsImage size"), max_size=300))
 def test_any_list_is_read_without_an_error_and_positions_lie_in_it(text):
     source = Source("t.md", Path("t.md"), "# Model card for net\n\n- **Model Stats:**\n" + text)
-    model, _ = read_details(source, 0)
+    model, _ = read_model_stats(source, 0)
     for _, value in (model.metadata or ()) if model else ():
         assert source.text[value.start : value.end] == value.text
 

@@ -19,10 +19,10 @@ from cardproof.core.source import BOM_COLUMN, Source
 from cardproof.core.terminal import printable
 from cardproof.core.types import INDENTED, SEVERITIES, Finding, Fix
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml, to_yaml
-from cardproof.read.details import read_details
 from cardproof.read.hub import LISTS, TASKS, TEXTS, check_header, nearest_word
 from cardproof.read.index_shape import indentation_fixes, read_index
 from cardproof.read.markdown import Span, find_header, find_index_comments
+from cardproof.read.model_stats import read_model_stats
 from cardproof.read.tables import read_tables
 
 _BOM = "\ufeff"
@@ -261,7 +261,7 @@ def _leaves(path: Path, text: str) -> Iterator[tuple[tuple[Any, ...], str]]:
     if indexes:
         return
     start = header.end if header else 0
-    details, _ = read_details(source, start, only="model")  # any name will do
+    details, _ = read_model_stats(source, start, only="model")  # any name will do
     for model in (*([details] if details else ()), *read_tables(source, start).models):
         yield from _values(model.fields, model.form, model.name)
         for number, result in enumerate(model.results):

@@ -24,7 +24,7 @@ from cardproof.judge.checks._counts import CountKind, count_in, reproductions_of
 from cardproof.judge.checks._network import FEW_DIGITS
 from cardproof.judge.checks.results import OF_ZOO
 from cardproof.read.models import Table, weights_file
-from cardproof.read.subject import DataSet, Subject, subject_of_results
+from cardproof.read.table_subject import DataSet, Subject, subject_of_results
 
 COUNTS = ("parameters", "flops")
 """Checks of counts."""

@@ -225,7 +225,8 @@ def _page_card(page: Page, models: tuple[Model, ...]) -> Card:
 
 def _table_card(source: Source, header: Mapping | None = None, models: tuple[Model, ...] = (), start: int = 0) -> Card:
     """Return a card with the models that the text itself describes; a template has its index instead."""
-    from cardproof.read.details import WORDS, merge_models, read_details
+    from cardproof.read.model_stats import WORDS, read_model_stats
+    from cardproof.read.models import merge_models
     from cardproof.read.tables import TableContents, read_tables
 
     text = source.text.lower()
@@ -234,7 +235,7 @@ def _table_card(source: Source, header: Mapping | None = None, models: tuple[Mod
     tables = read_tables(source, start) if is_csv or "|" in text or "<table" in text else TableContents()
     only = models[0].name if len(models) == 1 else ""  # a card of the Hub is about one model, whatever its title says
     has_lists = not is_csv and any(word in text for word in WORDS)
-    of_page, lists = read_details(source, start, header, only) if has_lists else (None, [])
+    of_page, lists = read_model_stats(source, start, header, only) if has_lists else (None, [])
     for model in (*([of_page] if of_page else ()), *tables.models):
         earlier = found.get(model.key)
         found[model.key] = merge_models(earlier, model) if earlier else model

@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cardproof.core.names import FIELDS, kind_of, normal_field, qualifier_of, scale_of
 from cardproof.core.numbers import MAX_TEXT, is_of_another_count, parse_stated
 from cardproof.core.secrets import masked
+from cardproof.core.source import Source
 from cardproof.core.types import MOST_STATED, Claim, Number, Place, shorten
 from cardproof.core.yaml import Mapping, Node, Scalar, items_of
 
@@ -100,6 +102,33 @@ class Model(Struct, frozen=True, eq=False):
         if isinstance(node, Mapping):
             node = node.get("URL") or node.get("Title") or node.get("Name")
         return node.text if isinstance(node, Scalar) and node.value is not None else None
+
+
+def merge_models(model: Model, *others: Model) -> Model:
+    """Return a model with the fields and results that other places of the same file state for it."""
+    if not others:
+        return model
+    every = (model, *others)
+    metadata: dict[str, tuple[Scalar, Node]] = {}
+    for key, entry in (pair for one in every if one.metadata for pair in one.metadata.entries.items()):
+        metadata[key if key not in metadata else f"{key} {entry[1].start}"] = entry
+    name, own = next(one.fields.entries["metadata"] for one in (*others, model) if one.metadata)
+    entries = {key: entry for one in reversed(every) for key, entry in one.fields.entries.items()}
+    entries = {**entries, "metadata": (name, Mapping(own.source, own.start, own.end, metadata))}
+    fields = Mapping(model.fields.source, model.fields.start, model.fields.end, entries)
+    results = tuple(result for one in every for result in one.results)
+    return replace(model, fields=fields, results=results)
+
+
+def stated_model(source: Source, name: Scalar, cells: Iterable[tuple[Scalar, Scalar]], form: Form) -> Model:
+    """Return a model with pairs of field and value as its metadata."""
+    metadata: dict[str, tuple[Scalar, Node]] = {}
+    for key, value in cells:
+        metadata[key.text.lower() if key.text.lower() not in metadata else f"{key.text} {value.start}"] = (key, value)
+    inside = Mapping(source, name.start, name.end, metadata)
+    key = Scalar(source, name.start, name.start, "Metadata", "Metadata", "")
+    fields = Mapping(source, name.start, name.end, {"metadata": (key, inside)})
+    return Model(name.text, name.place, (), fields, (), form)
 
 
 class TableValue(Scalar, eq=False):

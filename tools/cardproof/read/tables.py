@@ -18,8 +18,7 @@ from cardproof.core.names import ACCURACIES, kind_of
 from cardproof.core.source import Source
 from cardproof.core.types import Finding
 from cardproof.core.yaml import Mapping, Scalar
-from cardproof.read.details import merge_models, stated_model
-from cardproof.read.models import Model, Result, Table, TableValue, UnreadTable, parse_size
+from cardproof.read.models import Model, Result, Table, TableValue, UnreadTable, merge_models, parse_size, stated_model
 from cardproof.read.table_cells import (
     MAX_LINES,
     MOST_COLUMNS,
