@@ -6,6 +6,7 @@ import ast
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -160,3 +161,8 @@ def test_no_committed_text_names_a_machine_or_a_registry_host():
         and hosts.search(path.read_text("utf-8", "replace"))
     ]
     assert not named
+
+
+def test_the_documented_attacks_are_those_of_the_tests():
+    done = subprocess.run([sys.executable, ROOT / "tools" / "attacks.py", "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -23,7 +23,7 @@ AS_THEY_ARE = ("torch", "torchvision")
 EXTRAS = ("data",)
 TESTS = (
     *("core", "read", "report", "plan", "judge/online", "judge/test_text_checks.py", "judge/test_results.py"),
-    *("commands/test_commands.py", "commands/test_completion.py", "commands/test_outlets.py", "plugins/test_plugin.py"),
+    *("commands/test_commands.py", "commands/test_output.py", "plugins/test_pytest_plugin.py"),
     *("render/test_render.py", "render/test_cite.py", "snippets/test_find_blocks.py", "snippets/test_find_pages.py"),
     *("snippets/test_comparison.py", "res2next/test_transforms.py", "res2next/test_classify.py"),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sites import CARD, TINY, cardproof, refusal
 
-from cardproof.zoos.published import as_published
+from cardproof.zoos.metadata import as_published
 
 AUDIT = ("audit", "templates/models")
 

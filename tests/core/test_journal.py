@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cardproof.core.files import SUFFIX, cache_folder
-from cardproof.core.journal import OutsideError, Step, finish_interrupted, replace_files, replace_sources
+from cardproof.core.journal import SUFFIX, OutsideError, Step, finish_interrupted, replace_files, replace_sources
+from cardproof.core.paths import cache_folder
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes are forked and killed")
 

@@ -166,7 +166,7 @@ def test_the_time_of_each_pattern_grows_with_the_text_and_not_faster():
     found, slow = json.loads(done.stdout)
     assert slow == []
     assert ["cardproof.core.numbers._NUMBER", "fullmatch"] in found
-    assert ["cardproof.read.subject._DATA_SETS", "search"] in found
+    assert ["cardproof.read.table_subject._DATA_SETS", "search"] in found
     assert len(found) > 150
 
 

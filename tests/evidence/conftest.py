@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
-from sites import OTHER, write_site
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from sites import OTHER
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def site(site: Path) -> Path:
     """Return the folder of the site, which is the working directory."""
-    monkeypatch.chdir(tmp_path)
-    folder = write_site(tmp_path)
-    (folder / "templates/models/other.md").write_text(OTHER)
-    return folder
+    (site / "templates/models/other.md").write_text(OTHER)
+    return site

@@ -20,8 +20,8 @@ import pytest
 from sites import CARD, cardproof, write_site
 from warm import start_build
 
-from cardproof.core.files import SUFFIX
-from cardproof.evidence.records import load
+from cardproof.core.journal import SUFFIX
+from cardproof.evidence.records import load_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +77,11 @@ def files(site: Path) -> dict[str, bytes]:
 
 def finished(site: Path) -> dict[str, object]:
     """Return what is on record of each model."""
-    return {path.name: load(path) for path in (site / "docs/evidence").glob("[!.]*.json") if path.stem.count("_") == 1}
+    return {
+        path.name: load_record(path)
+        for path in (site / "docs/evidence").glob("[!.]*.json")
+        if path.stem.count("_") == 1
+    }
 
 
 def wait_until(condition: Callable[[], object]) -> None:

@@ -7,10 +7,10 @@ import sys
 from importlib.metadata import version
 
 import pytest
-from outlet_runs import claim_rows
+from report_runs import claim_rows
 from sites import build
 
-from cardproof.evidence.records import NAMES, Record, load, source_files, source_state
+from cardproof.evidence.records import NAMES, Record, load_record, source_files, source_state
 from cardproof.measure.opened import _opened, following, opened_sources
 
 READS = {
@@ -21,7 +21,7 @@ READS = {
 
 
 def record(site, name: str = "tiny") -> Record:
-    return load(site / f"docs/evidence/{name}.json")
+    return load_record(site / f"docs/evidence/{name}.json")
 
 
 def verdicts(run) -> set[str]:

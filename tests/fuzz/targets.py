@@ -20,11 +20,11 @@ from typing import NamedTuple
 from cardproof.commands.edit import apply_fixes, fix_files
 from cardproof.commands.header_edits import EditError
 from cardproof.core.errors import InputError
+from cardproof.core.json import TamperedError, load_sealed
 from cardproof.core.numbers import MAX_TEXT, has_own_scale, parse_approximate, parse_number, show_count, write_like
-from cardproof.core.sealed_json import TamperedError, load_sealed
 from cardproof.core.settings import Settings, load_settings
 from cardproof.core.source import Source
-from cardproof.evidence.records import SCHEMA, Record, load
+from cardproof.evidence.records import SCHEMA, Record, load_record
 from cardproof.judge.audit import Audit
 from cardproof.judge.online.request import is_public
 from cardproof.judge.verdicts import judge
@@ -105,7 +105,7 @@ def _suffix_and_body(text: str) -> tuple[str, str]:
 
 @cache
 def _evidence() -> Record:
-    return load(ROOT / "docs" / "evidence" / "res2next50.json")
+    return load_record(ROOT / "docs" / "evidence" / "res2next50.json")
 
 
 def _audit(reading: Reading) -> Run:
@@ -181,7 +181,7 @@ def fix(text: str) -> None:
 def record(text: str) -> None:
     """Read what is stored: evidence, runs of snippets, a baseline, cited results."""
     path = _file("record.json", text)
-    for read in (load, load_runs, read_baseline, read_cited, lambda path: load_sealed(path, SCHEMA, Record)):
+    for read in (load_record, load_runs, read_baseline, read_cited, lambda path: load_sealed(path, SCHEMA, Record)):
         with suppress(TamperedError, InputError):
             read(path)
 

@@ -14,7 +14,7 @@ from sites import ONE_JOB, TINY
 from cardproof.build import audit, render
 from cardproof.core.measurements import Evidence, Recipe
 from cardproof.core.settings import SETTINGS, Settings, load_settings
-from cardproof.evidence.records import load
+from cardproof.evidence.records import load_record
 from cardproof.judge.checks import CardContext, Check, Context, all_checks
 from cardproof.judge.checks.identity import check_card, check_model
 from cardproof.judge.verdicts import judge as judge_reading
@@ -165,7 +165,7 @@ def test_what_a_network_takes_is_on_record_only_where_it_was_asked(write):
     config = write("mkdocs.yml", f"site_name: N\nplugins:\n- cardproof:\n{settings}")
     assert render(load_settings(config), ONE_JOB).exit == 0
     folder = config.parent / "docs/evidence"
-    assert load(folder / "net.json").takes == ((31, False), (32, True))
+    assert load_record(folder / "net.json").takes == ((31, False), (32, True))
     assert "takes" not in (folder / "other.json").read_text()
     again = render(load_settings(config), ONE_JOB, check=True)
     assert (again.measured, again.exit) == (0, 0)

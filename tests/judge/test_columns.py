@@ -19,8 +19,7 @@ from cardproof.judge.checks import Context
 from cardproof.judge.columns import judge_columns
 from cardproof.judge.other_networks import Judged, set_aside_outvoted
 from cardproof.judge.verdicts import judge_claim
-from cardproof.read.claims import make_claim
-from cardproof.read.models import Table
+from cardproof.read.models import Table, make_claim
 from cardproof.read.tables import stated_model
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from outlet_runs import claim_rows
+from report_runs import claim_rows
 from sites import ONE_JOB
 
 from cardproof.build import audit

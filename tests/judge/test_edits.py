@@ -22,7 +22,7 @@ from cardproof.core.settings import Settings
 from cardproof.core.types import Finding, Fix, Place
 from cardproof.judge.checks._counts import fix_of
 from cardproof.read import read_cards
-from cardproof.read.claims import make_claim
+from cardproof.read.models import make_claim
 
 ROOT = Path(__file__).parents[2]
 

@@ -18,7 +18,7 @@ from cardproof.judge.verdicts import judge
 from cardproof.measure.gather import GatheredEvidence
 from cardproof.plan.recall import plan
 from cardproof.read import read_cards
-from cardproof.report.export.mlbom import mlbom
+from cardproof.report.export.formats import mlbom
 from cardproof.report.terminal import json_of
 
 COUNTS = Counts((3, 32, 32), (1, 10), 322, 17, 55376, 1356, 2048, 2, None, {}, "toynet:ToyNet")

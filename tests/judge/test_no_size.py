@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from outlet_runs import claim_rows
+from report_runs import claim_rows
 from sites import ONE_JOB
 
 from cardproof.build import audit

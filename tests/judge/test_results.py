@@ -10,7 +10,7 @@ from msgspec.structs import fields, replace
 
 from cardproof.core.measurements import Counts, Environment, Evaluated, Evidence
 from cardproof.core.settings import Settings
-from cardproof.evidence.records import dump, load
+from cardproof.evidence.records import dump_record, load_record
 from cardproof.judge.verdicts import judge
 from cardproof.measure.gather import GatheredEvidence
 from cardproof.plan.evaluations import plan_evaluations
@@ -159,20 +159,20 @@ def test_a_record_with_results_is_read_as_it_was_written(tmp_path):
     evidence = Evidence("net", "z", "net", "k", None, (), None, None, WHERE, evaluations=(evaluated(),))
     evidence = replace(evidence, outdated=(evaluated(top1=1),))
     path = tmp_path / "net.json"
-    path.write_text(dump(evidence))
-    assert _evidence(load(path)) == evidence
+    path.write_text(dump_record(evidence))
+    assert _evidence(load_record(path)) == evidence
 
 
 def test_a_record_from_before_there_were_results_is_still_good(tmp_path):
-    from cardproof.core.sealed_json import dump_sealed
+    from cardproof.core.json import dump_sealed
 
     evidence = Evidence("net", "z", "net", "k", None, (), None, None, WHERE)
-    record = json.loads(dump(evidence))
+    record = json.loads(dump_record(evidence))
     for name in ("schema", "seal", "evaluations", "outdated", "recipe"):
         record.pop(name)
     path = tmp_path / "net.json"
     path.write_text(dump_sealed("cardproof-evidence/1", record))
-    assert _evidence(load(path)) == evidence
+    assert _evidence(load_record(path)) == evidence
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from torch import nn
 from torch_counts import build, differing, recorded
 
 from cardproof.core.measurements import Head
-from cardproof.evidence.records import file_name, load
+from cardproof.evidence.records import file_name, load_record
 from cardproof.measure.count.build import build_on_meta
 from cardproof.measure.count.counts import count
 
@@ -307,7 +307,7 @@ def test_every_timm_network_of_the_corpus_counts_as_torch_counts_it(shared: Path
     assert len(sizes) == 219
     ours = {}
     for name, side in sizes.items():
-        found = load(corpus.evidence / file_name(name))
+        found = load_record(corpus.evidence / file_name(name))
         assert found
         assert found.counts
         assert found.counts.input_shape == (3, side, side)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cardproof.read import read_cards
-from cardproof.read.hub import header_facts
-from cardproof.read.hub_ids import LICENCES, TASKS, licence_id, near
+from cardproof.read.hub import LICENCES, TASKS, header_facts, licence_id, nearest_word
 
 GOOD = """---
 model-index:
@@ -221,8 +220,8 @@ def test_every_licence_of_the_hub_is_known_by_identifier_and_name():
     assert len(LICENCES) == 83
     for identifier, name in LICENCES.items():
         assert licence_id(identifier) == licence_id(name) == identifier
-    assert near("image-clasification", TASKS) == "image-classification"
-    assert near("nothing alike", TASKS) is None
+    assert nearest_word("image-clasification", TASKS) == "image-classification"
+    assert nearest_word("nothing alike", TASKS) is None
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])

@@ -19,7 +19,7 @@ from cardproof.core.source import Source
 from cardproof.core.types import Claim
 from cardproof.judge.checks._counts import fix_of
 from cardproof.read import Card, read_cards
-from cardproof.read.claims import claims_of, parse_size
+from cardproof.read.models import claims_of, parse_size
 from cardproof.read.table_cells import MOST_CELLS, csv_table, tables_of
 from cardproof.read.tables import read_tables
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from outlet_runs import claim_rows
+from report_runs import claim_rows
 from sites import ONE_JOB
 
 from cardproof.build import audit
@@ -21,9 +21,9 @@ from cardproof.core.source import Source
 from cardproof.core.yaml import read_yaml
 from cardproof.judge.checks._counts import fix_of
 from cardproof.read import read_cards
-from cardproof.read.claims import image_size
-from cardproof.read.details import read_details
 from cardproof.read.hub import model_of_results
+from cardproof.read.model_stats import read_model_stats
+from cardproof.read.models import image_size
 from cardproof.read.tables import read_tables
 
 README = """# Networks
@@ -252,7 +252,7 @@ def test_every_claim_of_a_table_stands_where_it_says(rows, end, bars):
 def test_a_fix_of_a_cell_holds_and_a_second_one_changes_nothing(number, measured, head, dress):
     def claims(text):
         source = Source("t.md", Path("t.md"), text)
-        from cardproof.read.claims import claims_of
+        from cardproof.read.models import claims_of
 
         return [claim for model in read_tables(source).models for claim in claims_of(model)]
 
@@ -322,7 +322,7 @@ def test_a_long_header_is_read_in_time(write):
 @given(st.text(st.sampled_from("-*+:#()[]x=`{}/<!> \n\r\t012.MModel Stats:ParamsGMACsImage size"), max_size=300))
 def test_any_list_is_read_without_an_error_and_positions_lie_in_it(text):
     source = Source("t.md", Path("t.md"), "# Model card for net\n\n- **Model Stats:**\n" + text)
-    model, _ = read_details(source, 0)
+    model, _ = read_model_stats(source, 0)
     for _, value in (model.metadata or ()) if model else ():
         assert source.text[value.start : value.end] == value.text
 

@@ -13,11 +13,11 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 from msgspec.structs import replace
-from outlet_runs import claim_rows
+from report_runs import claim_rows
 from sites import CARD, MULTIPLY_ADDS, ONE_JOB, OTHER, PARAMETERS, write_site
 
 from cardproof.build import audit, render
-from cardproof.core.files import show_path
+from cardproof.core.paths import show_path
 from cardproof.core.settings import load_settings
 from cardproof.render.catalog.model_records import CardFiles, model_schema
 from res2next import list_models

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from cardproof.render.views.diagram import WIDTH, diagram_view
-from cardproof.zoos.diagrams import Box, Diagram, Panel, diagram_of
+from cardproof.zoos.metadata import Box, Diagram, Panel, diagram_of
 
 EVIL = "</text></svg><script>alert(1)</script>"
 BOXES = (

@@ -10,14 +10,14 @@ from html import unescape
 from typing import Any
 
 import pytest
-from outlet_runs import claim_rows
+from report_runs import claim_rows
 from sites import CARD, MULTIPLY_ADDS, ONE_JOB, PARAMETERS, write_site
 
 from cardproof.build import render
 from cardproof.core.errors import InputError
-from cardproof.core.sealed_json import TamperedError
+from cardproof.core.json import TamperedError
 from cardproof.core.settings import load_settings
-from cardproof.evidence.records import load
+from cardproof.evidence.records import load_record
 from cardproof.render.output.files import ERROR_PAGE_SCRIPTS, SCRIPTS, STYLES
 
 
@@ -55,7 +55,7 @@ def test_a_render_writes_a_page_and_evidence_with_the_counts_of_the_network(site
         "tiny.json": "new",
         **dict.fromkeys((*STYLES, *SCRIPTS, *ERROR_PAGE_SCRIPTS), "new"),
     }
-    evidence = load(site / "docs/evidence/tiny.json")
+    evidence = load_record(site / "docs/evidence/tiny.json")
     assert (evidence.counts.parameters, evidence.counts.multiply_adds) == (PARAMETERS, MULTIPLY_ADDS)
     page = (site / "docs/models/tiny.md").read_text()
     assert "name = 'tiny'" in page
@@ -133,11 +133,11 @@ def test_a_record_edited_by_hand_is_noticed_and_measured_again(site):
     record = site / "docs/evidence/tiny.json"
     record.write_text(record.read_text().replace('"parameters": 322', '"parameters": 323'))
     with pytest.raises(TamperedError):
-        load(record)
+        load_record(record)
     result = run(site)
     assert result.measured == 1
     assert [f.check for f in result.findings] == ["evidence"]
-    assert load(record).counts.parameters == PARAMETERS
+    assert load_record(record).counts.parameters == PARAMETERS
 
 
 def test_evidence_is_stale_when_the_network_changes(site):

@@ -14,7 +14,7 @@ from sites import ONE_JOB
 
 from cardproof.build import audit, render
 from cardproof.core.settings import Settings, SnippetSettings
-from cardproof.evidence.records import load
+from cardproof.evidence.records import load_record
 from cardproof.report.terminal import json_of
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +45,7 @@ def build(site: Path):
 def test_a_result_is_measured_once_as_a_count_and_stays_on_record(site):
     first = build(site)
     assert (first.exit, first.evaluated) == (0, 1)
-    (result,) = load(site / "docs/evidence/res2next_tiny.json").evaluations
+    (result,) = load_record(site / "docs/evidence/res2next_tiny.json").evaluations
     assert (result.dataset, result.images, sum(int(n) for row in result.confusion for n in row.split())) == (
         "Digits",
         360,

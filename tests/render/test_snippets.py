@@ -235,7 +235,7 @@ def test_a_run_on_another_device_is_kept_while_it_is_valid(site, monkeypatch):
 
 
 def test_a_rendered_page_is_run_and_rewritten_in_its_template_and_include(site):
-    from cardproof.core.files import show_path
+    from cardproof.core.paths import show_path
     from cardproof.render.page_sources import run_pages
     from cardproof.snippets.pages import policy_of
 

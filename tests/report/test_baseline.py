@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from outlet_runs import run_of
+from report_runs import run_of
 from sites import cardproof
 
 from cardproof.core.errors import InputError

@@ -18,8 +18,7 @@ from cardproof.measure.list_models import list_in_worker
 from cardproof.read.zoo_metadata import read_metadata
 from cardproof.report.terminal import json_of
 from cardproof.zoos import load_zoo
-from cardproof.zoos.places import SourceFile
-from cardproof.zoos.published import ModelList, Published, Value, as_published
+from cardproof.zoos.metadata import ModelList, Published, SourceFile, Value, as_published
 
 
 def audited(*patterns: str, zoo: str = "torchvision", listed: ModelList | None = None):

@@ -8,13 +8,13 @@ import sys
 from contextlib import suppress
 
 import pytest
-from outlet_runs import claim_rows
+from report_runs import claim_rows
 from sites import ONE_JOB
 
 from cardproof.build import audit
 from cardproof.core.measurements import Preprocessing
 from cardproof.core.settings import Settings
-from cardproof.zoos import ZooError, load_zoo, near_names, preprocessing_of
+from cardproof.zoos import ZooError, load_zoo, preprocessing_of, similar_names
 from cardproof.zoos.digests import network_digests
 
 
@@ -212,11 +212,11 @@ class Listed:
     ],
 )
 def test_a_name_that_a_zoo_does_not_have_is_compared_with_those_that_it_has(name, near):
-    assert near_names(Listed(), name) == near
+    assert similar_names(Listed(), name) == near
 
 
 def test_a_zoo_without_a_list_of_models_cannot_tell_a_name():
-    assert near_names(object(), "resnet18") is None
+    assert similar_names(object(), "resnet18") is None
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cardproof.core.errors import InputError
-from cardproof.core.files import show_path
+from cardproof.core.paths import show_path
 from cardproof.judge.card_report import duplicates
 from cardproof.plan.options import DEFAULTS, MeasureOptions
 from cardproof.read import Reading, read_cards

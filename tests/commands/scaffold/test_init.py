@@ -31,7 +31,7 @@ from cardproof.measure.list_models import list_in_worker
 from cardproof.read import read_cards
 from cardproof.read.markdown import find_index_comments
 from cardproof.render.output.files import SCRIPTS, STYLES
-from cardproof.zoos.published import ModelList, Published
+from cardproof.zoos.metadata import ModelList, Published
 
 LISTED = TINY + "\n    def models(self):\n        return ['tiny', 'tiny_16', 'broken']\n"
 

@@ -8,7 +8,7 @@ from threading import Event
 from unittest.mock import Mock
 
 import pytest
-from outlet_runs import claim_rows
+from report_runs import claim_rows
 from sites import ONE_JOB, OTHER, build, write_site
 
 from cardproof.build import audit

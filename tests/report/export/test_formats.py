@@ -10,7 +10,7 @@ import pytest
 import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from outlet_runs import claim_rows
+from report_runs import claim_rows
 from sites import ONE_JOB, TINY, cardproof
 
 from cardproof.build import audit
@@ -19,7 +19,7 @@ from cardproof.core.settings import Settings
 from cardproof.core.types import Judgement, Number, Place
 from cardproof.read import read_cards
 from cardproof.read.cited_results import CitedSource
-from cardproof.read.claims import make_claim
+from cardproof.read.models import make_claim
 from cardproof.render.views.about import Paper
 from cardproof.render.views.cite import cff, is_citable
 from cardproof.report.export.formats import chosen_models, export, model_index

@@ -9,7 +9,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 from junitparser import Failure, JUnitXml, Skipped
-from outlet_runs import judged, refuted, run_of
+from report_runs import judged, refuted, run_of
 
 from cardproof.build import audit
 from cardproof.core.settings import Settings

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft4Validator
-from outlet_runs import refuted, run_of
+from report_runs import refuted, run_of
 from sites import CARD
 
 from cardproof.build import audit

@@ -13,8 +13,8 @@ from cardproof.commands.edit import fix_files
 from cardproof.commands.options import PATH, RunOptions, default_config, epilog, run_options
 from cardproof.commands.output import progress_bar, report_output
 from cardproof.core.errors import InputError
-from cardproof.core.files import show_path
 from cardproof.core.journal import finish_interrupted
+from cardproof.core.paths import show_path
 from cardproof.core.settings import Settings
 from cardproof.core.terminal import printable
 from cardproof.measure.engines import check_engine

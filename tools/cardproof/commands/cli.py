@@ -11,7 +11,7 @@ import click
 
 from cardproof import __version__
 from cardproof.commands.options import epilog
-from cardproof.core.errors import REPORT, InputError, said
+from cardproof.core.errors import REPORT, InputError, describe_error
 from cardproof.core.signals import exit_status, orderly_end
 from cardproof.core.terminal import set_up_streams
 from cardproof.zoos import ZooError
@@ -67,6 +67,6 @@ def main() -> None:
         click.echo("interrupted; no file is half-written", err=True)
         sys.exit(exit_status(interrupt))
     except Exception as error:
-        click.echo(f"error: internal error: {said(error)}; this is {REPORT}", err=True)
+        click.echo(f"error: internal error: {describe_error(error)}; this is {REPORT}", err=True)
         sys.exit(2)
     sys.exit(status if isinstance(status, int) else 0)

@@ -13,18 +13,16 @@ import click
 from cardproof.commands.header_edits import EditError, Header, result_of
 from cardproof.commands.options import PATH, epilog
 from cardproof.core.errors import InputError, did_you_mean
-from cardproof.core.files import show_path
 from cardproof.core.journal import OutsideError, check_link, replace_sources
+from cardproof.core.paths import show_path
 from cardproof.core.source import BOM_COLUMN, Source
 from cardproof.core.terminal import printable
 from cardproof.core.types import INDENTED, SEVERITIES, Finding, Fix
-from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
-from cardproof.core.yaml_text import to_yaml
-from cardproof.read.details import read_details
-from cardproof.read.hub import LISTS, TEXTS, check_header
-from cardproof.read.hub_ids import TASKS, near
+from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml, to_yaml
+from cardproof.read.hub import LISTS, TASKS, TEXTS, check_header, nearest_word
 from cardproof.read.index_shape import indentation_fixes, read_index
 from cardproof.read.markdown import Span, find_header, find_index_comments
+from cardproof.read.model_stats import read_model_stats
 from cardproof.read.tables import read_tables
 
 _BOM = "\ufeff"
@@ -132,13 +130,13 @@ def _check_name(text: str, field: str, node: Node | None) -> None:
         return
     if not field.replace("-", "_").isidentifier():
         raise InputError(f"{text}: '{field}' is not the name of a field; edit values inside of a field in the file")
-    if meant := _MEANT.get(field.lower()) or near(field, _HUB_FIELDS):
+    if meant := _MEANT.get(field.lower()) or nearest_word(field, _HUB_FIELDS):
         raise InputError(f"{text}: unknown field '{field}'; did you mean {meant}?")
 
 
 def _warning_of(field: str, header: Mapping) -> str:
     """Return a warning about a new field that is not a usual one, or an old one that looks misspelt; mostly empty."""
-    known = header.get(field) is not None and not near(field, _HUB_FIELDS)
+    known = header.get(field) is not None and not nearest_word(field, _HUB_FIELDS)
     if known or field in _HUB_FIELDS | _PAGE_FIELDS:
         return ""
     return f"the Hub does not read the field '{field}'{did_you_mean(field, _HUB_FIELDS, 1)}"
@@ -155,7 +153,7 @@ def _parse_result(text: str) -> dict[str, str]:
             raise InputError(f"--result has '{key}' twice")
         words[key] = value
     task, value = words.get("task", ""), words.get("value", "")
-    if task not in TASKS and (nearest := near(task, TASKS)):
+    if task not in TASKS and (nearest := nearest_word(task, TASKS)):
         raise InputError(f"--result: the Hub has no task '{task}'; did you mean {nearest}?")
     if value and not any(character.isdigit() for character in value):
         raise InputError(f"--result: the value '{value}' is not a number")
@@ -263,7 +261,7 @@ def _leaves(path: Path, text: str) -> Iterator[tuple[tuple[Any, ...], str]]:
     if indexes:
         return
     start = header.end if header else 0
-    details, _ = read_details(source, start, only="model")  # any name will do
+    details, _ = read_model_stats(source, start, only="model")  # any name will do
     for model in (*([details] if details else ()), *read_tables(source, start).models):
         yield from _values(model.fields, model.form, model.name)
         for number, result in enumerate(model.results):

@@ -11,8 +11,8 @@ from cardproof.build import audit
 from cardproof.commands.options import CONFIG, DATA, JOBS, PATH, WEIGHTS, ZOO, epilog, site_settings
 from cardproof.commands.output import inputs_of_run, progress_bar, protect_inputs
 from cardproof.core.errors import InputError
-from cardproof.core.files import show_path
 from cardproof.core.journal import finish_interrupted, replace_files, write_report
+from cardproof.core.paths import show_path
 from cardproof.core.terminal import printable, write_data
 from cardproof.plan.options import MeasureOptions
 from cardproof.read import read_cards

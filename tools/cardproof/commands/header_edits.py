@@ -12,12 +12,10 @@ import click
 import yaml
 
 from cardproof.core.errors import InputError, did_you_mean
-from cardproof.core.files import near_file, show_path
 from cardproof.core.journal import finish_interrupted, replace_sources
-from cardproof.core.paths import is_regular
+from cardproof.core.paths import is_regular, show_path, suggest_file
 from cardproof.core.source import Source
-from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
-from cardproof.core.yaml_text import to_yaml
+from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml, to_yaml
 from cardproof.read.index_shape import end_of
 from cardproof.read.markdown import Span, find_header, opens_header
 
@@ -57,7 +55,7 @@ class Header:
         try:
             text = path.read_bytes().decode("utf-8")
         except FileNotFoundError:
-            raise InputError(f"{show_path(path)}: no such file{near_file(path)}") from None
+            raise InputError(f"{show_path(path)}: no such file{suggest_file(path)}") from None
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{show_path(path)}: cannot be read: {error}") from None
         self.path = path

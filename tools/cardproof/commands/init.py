@@ -13,13 +13,12 @@ from cardproof.build import render
 from cardproof.commands.options import ENGINE, JOBS, JSON, QUIET, ZOO_HELP, complete_zoo, epilog
 from cardproof.commands.output import progress_bar
 from cardproof.commands.render import program_reference
-from cardproof.commands.scaffold.cards import site_of_cards
-from cardproof.commands.scaffold.site import CITED, COMMON_FILES, site_of_models
+from cardproof.commands.scaffold.site import CITED, COMMON_FILES, site_of_cards, site_of_models
 from cardproof.core.errors import InputError
-from cardproof.core.files import show_path, site_lock
-from cardproof.core.journal import finish_interrupted, replace_files
-from cardproof.core.json_text import strict_json
+from cardproof.core.journal import finish_interrupted, replace_files, site_lock
+from cardproof.core.json import strict_json
 from cardproof.core.measurements import Evidence
+from cardproof.core.paths import show_path
 from cardproof.core.settings import Settings, load_settings
 from cardproof.core.terminal import printable, write_data
 from cardproof.core.types import Finding, Need
@@ -27,10 +26,10 @@ from cardproof.measure.engines import check_engine
 from cardproof.measure.gather import gather
 from cardproof.measure.list_models import list_models
 from cardproof.plan.options import LOCAL, MeasureOptions
-from cardproof.read.claims import file_of_link
+from cardproof.read.models import file_of_link
 from cardproof.report.terminal import json_of, plural, print_report, short_list
 from cardproof.zoos import local_zoo
-from cardproof.zoos.published import Published
+from cardproof.zoos.metadata import Published
 
 
 @click.command(

@@ -14,9 +14,8 @@ from msgspec import Struct
 
 from cardproof.commands.options import RunOptions
 from cardproof.core.errors import InputError
-from cardproof.core.files import show_path
 from cardproof.core.journal import write_report
-from cardproof.core.paths import file_key, is_regular, walk
+from cardproof.core.paths import file_key, is_regular, show_path, walk
 from cardproof.core.settings import Settings
 from cardproof.core.terminal import printable, write_data
 from cardproof.core.types import Finding

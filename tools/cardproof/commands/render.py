@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from cardproof.build import dry_run_of_render, render
 from cardproof.commands.options import PATH, RunOptions, default_config, epilog, parse_devices, run_options
 from cardproof.commands.output import progress_bar, report_output
-from cardproof.core.files import show_path
+from cardproof.core.paths import show_path
 from cardproof.core.settings import Settings
 from cardproof.measure.engines import check_engine
 from cardproof.plan.options import LOCAL

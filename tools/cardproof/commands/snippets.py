@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from cardproof.commands.options import CONFIG, JSON, PATH, QUIET, epilog, parse_devices, site_settings
 from cardproof.commands.output import progress_bar
-from cardproof.core.files import show_path
+from cardproof.core.paths import show_path
 from cardproof.core.terminal import write_data
 from cardproof.render.page_sources import config_of, run_pages
 from cardproof.report.terminal import pages_json_of, print_pages_report

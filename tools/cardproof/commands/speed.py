@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from cardproof.commands.options import CONFIG, JSON, PATH, ZOO, epilog, site_settings
 from cardproof.commands.output import progress_bar, protect_inputs
 from cardproof.core.errors import InputError, did_you_mean
-from cardproof.core.files import show_path
 from cardproof.core.journal import replace_files
+from cardproof.core.paths import show_path
 from cardproof.core.settings import Settings
 from cardproof.core.terminal import write_data
 from cardproof.core.types import Need

@@ -24,7 +24,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from cardproof.core.files import cache_folder
+from cardproof.core.paths import cache_folder
 
 MOST_KEPT = 200_000
 """Largest number of results; the oldest are deleted."""
@@ -142,7 +142,7 @@ def _is_damage(trouble: sqlite3.Error) -> bool:
 
 
 def _row(kind: str, entry: Entry) -> tuple[str, str, bytes, bytes, bytes]:
-    inputs, value = packed(dict(entry.inputs)), packed(entry.value)
+    inputs, value = pack(dict(entry.inputs)), pack(entry.value)
     return kind, entry.name, inputs, value, _seal(kind, entry.name, inputs, value)
 
 
@@ -150,7 +150,7 @@ def _entry(kind: str, name: Any, inputs: Any, value: Any, seal: Any) -> Entry | 
     """Return a stored row as an entry; None if it is not as it was stored."""
     try:
         if seal == _seal(kind, name, inputs, value):
-            return Entry(name, unpacked(inputs), unpacked(value))
+            return Entry(name, unpack(inputs), unpack(value))
     except (ValueError, TypeError, AttributeError, RecursionError, zlib.error):
         pass
     return None
@@ -162,13 +162,13 @@ def _seal(kind: str, name: str, inputs: bytes, value: bytes) -> bytes:
     return hashlib.blake2b(head + inputs + value, digest_size=16).digest()
 
 
-def packed(data: Any) -> bytes:
+def pack(data: Any) -> bytes:
     """Return plain data as few bytes; what is not plain becomes text."""
     return zlib.compress(json.dumps(data, default=str).encode(), 1)
 
 
-def unpacked(data: bytes) -> Any:
-    """Return the data of :func:`packed`. Raises ValueError and zlib.error."""
+def unpack(data: bytes) -> Any:
+    """Return the data of :func:`pack`. Raises ValueError and zlib.error."""
     return json.loads(zlib.decompress(data))
 
 

@@ -68,11 +68,11 @@ def boundary(
     except InputError:
         raise
     except Exception as error:
-        message = f"internal error {doing}: {said(error)}"
+        message = f"internal error {doing}: {describe_error(error)}"
         report(Finding(place, check, "error", message, REPORT, fatal=fatal, internal=True))
 
 
-def said(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Return the kind and the text of an error on one line, and print its traceback if that is asked for."""
     if os.environ.get(TRACEBACKS):
         import traceback

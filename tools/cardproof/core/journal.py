@@ -20,12 +20,16 @@ from typing import IO
 
 from msgspec import Struct
 
-from cardproof.core.files import SUFFIX, cache_folder, show_path, site_lock
-from cardproof.core.paths import follow_links, is_inside, is_regular, root_of, walk
+from cardproof.core.errors import InputError
+from cardproof.core.paths import cache_folder, follow_links, is_inside, is_regular, root_of, show_path, walk
 from cardproof.core.signals import uninterrupted
 
+SUFFIX = ".cardproof-new"
+"""End of the name of a temporary file; a dot at its start keeps it out of sites."""
 WHOLE = "whole\n"
 """The last line of a journal: all temporary files are complete."""
+LOCK_PATIENCE = 60.0
+"""Seconds to wait until another build has written its site; if it takes longer, that build hangs."""
 PATIENCE = 5.0
 """Seconds to wait for another process that writes, which takes milliseconds."""
 
@@ -262,3 +266,27 @@ def _discard(files: Iterable[Path | str]) -> None:
     for path in files:
         with suppress(OSError):
             os.unlink(path)  # noqa: PTH108
+
+
+@contextmanager
+def site_lock(site: Path) -> Iterator[None]:
+    """Hold the lock of a site, which its folder of evidence identifies, while the block runs.
+
+    Only its holder writes temporary files into the site, so those that are found when a build takes the lock were left
+    by one that was killed. The lock is in the user's cache folder, not in the site. If that cannot be written there is
+    no lock: every file is still whole, but two builds at once may mix their pages. Raises InputError if another build
+    holds the lock for more than :data:`LOCK_PATIENCE` seconds.
+    """
+    from filelock import FileLock, Timeout  # imported by builds that write, and not by warm ones
+
+    name = sha256(str(site.resolve()).encode()).hexdigest()[:24]
+    with ExitStack() as stack:
+        try:
+            cache_folder().mkdir(parents=True, exist_ok=True)
+            stack.enter_context(FileLock(cache_folder() / f"{name}.lock", timeout=LOCK_PATIENCE))
+        except Timeout:
+            message = f"another build has been writing into the site of {show_path(site)} for {LOCK_PATIENCE:.0f}"
+            raise InputError(f"{message} seconds: end it, and try again") from None
+        except (OSError, NotImplementedError):  # a folder that cannot be written, a file system without locks
+            pass
+        yield

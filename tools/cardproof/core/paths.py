@@ -1,4 +1,4 @@
-"""Paths that cards, templates and settings name: below a folder whatever links say, and regular files only.
+"""Paths: as reports show them, and those that cards, templates and settings name, which stay below a folder.
 
 A checkout may come from a stranger, and git stores links. What the user types on the command line is the user's own
 choice: a link, a device or a pipe is opened there.
@@ -13,7 +13,7 @@ from collections.abc import Callable, Container, Iterable, Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
-from cardproof.core.files import show_path
+from cardproof.core.errors import did_you_mean
 
 MOST_ENTRIES = 100_000
 """Entries of folders that the wildcards of one index look through; the largest public zoos have a tenth of it."""
@@ -24,6 +24,47 @@ _WILD = frozenset("*?[")
 
 class PathError(ValueError):
     """A name that is not opened, for the reason in the message."""
+
+
+def show_path(path: Path) -> str:
+    """Write a path for a reader: with ``/``, and relative if it lies below the working directory."""
+    here = os.getcwd().replace(os.sep, "/")  # noqa: PTH109  (for each file of a site; Path.cwd takes five times as long)
+    text = path.as_posix()
+    absolute = text if text.startswith("/") or path.is_absolute() else f"{here}/{text}"
+    if absolute == here:
+        return "."
+    return absolute[len(here) + 1 :] if absolute.startswith(f"{here}/") else text
+
+
+def in_repository(file: str) -> str | None:
+    """Return a file's path from the root of the repository (or the working directory) with ``/``; None outside of it.
+
+    Services use these paths, whatever folder a tool runs in.
+    """
+    here = Path.cwd()
+    root = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
+    path = Path(os.path.normpath(here / file))
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else None
+
+
+def suggest_file(path: Path) -> str:
+    """Return a question with the files beside a missing one whose names are most like its name; empty if none is."""
+    try:
+        others = [other.name for other, _ in zip(path.parent.iterdir(), range(5_000), strict=False)]
+    except OSError:
+        return ""
+    return did_you_mean(path.name, others)
+
+
+def url_from_path(path: Path) -> str:
+    """Return the address that was given in place of a path, which keeps one of its two slashes; empty if it is none."""
+    scheme, mark, rest = path.as_posix().partition(":/")
+    return f"{scheme}://{rest}" if mark and scheme.lower() in ("http", "https", "hf") else ""
+
+
+def cache_folder() -> Path:
+    """Return the folder of the cache: below ``XDG_CACHE_HOME``, or ``~/.cache``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cardproof"
 
 
 def follow_links(path: Path) -> Path:

@@ -12,7 +12,7 @@ from typing import Any
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
-class Ended(KeyboardInterrupt):
+class EndedBySignal(KeyboardInterrupt):
     """A signal other than Ctrl-C asked the command to end."""
 
     def __init__(self, signum: int) -> None:
@@ -22,13 +22,13 @@ class Ended(KeyboardInterrupt):
 
 def exit_status(interrupt: BaseException) -> int:
     """Return the exit status of a command that a signal ended, as shells report it: 130 after Ctrl-C."""
-    cause = interrupt if isinstance(interrupt, Ended) else interrupt.__cause__  # click wraps it
-    return 128 + (cause.signum if isinstance(cause, Ended) else signal.SIGINT)
+    cause = interrupt if isinstance(interrupt, EndedBySignal) else interrupt.__cause__  # click wraps it
+    return 128 + (cause.signum if isinstance(cause, EndedBySignal) else signal.SIGINT)
 
 
 @contextmanager
 def orderly_end() -> Iterator[None]:
-    """Raise :class:`Ended` in the block after SIGTERM and SIGHUP, so that what it has opened and started is ended too.
+    """Raise :class:`EndedBySignal` in the block after SIGTERM and SIGHUP, so that what it started is ended too.
 
     A signal that is ignored, as by ``nohup``, stays ignored.
     """
@@ -65,4 +65,4 @@ def _handlers(handler: Callable[[int, FrameType | None], object], only: object =
 
 
 def _raise(signum: int, _: FrameType | None) -> None:
-    raise Ended(signum)
+    raise EndedBySignal(signum)

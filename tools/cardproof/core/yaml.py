@@ -1,10 +1,11 @@
-"""YAML as nodes with positions: composed by libyaml, resolved here, with YAML 1.1's traps as findings."""
+"""YAML: read as nodes with positions, with YAML 1.1's traps as findings, and written so that every reader agrees."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -353,3 +354,59 @@ def read_yaml_file(path: Path) -> Node | None:
         if finding.severity == "error":
             raise InputError(f"{finding.place}: {finding.message}")
     return tree
+
+
+class Inline(list[Any]):
+    """A list that :func:`to_yaml` writes on one line."""
+
+
+def to_yaml(data: Any) -> str:
+    """Return plain data and nodes, which keep their own characters, as YAML in block style without anchors.
+
+    A text is quoted if a reader of YAML 1.1 or 1.2 would take it for another value, and with two quotes if it would end
+    the comment of a model index.
+    """
+    import yaml
+
+    text: str = yaml.dump(data, Dumper=_dumper(), sort_keys=False, allow_unicode=True, width=100_000)
+    return text
+
+
+@cache
+def _dumper() -> type[yaml.SafeDumper]:
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        """Writes nodes as well, and repeats what stands twice: the Hub knows no anchors."""
+
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+        def text(self, text: str) -> yaml.Node:
+            style = '"' if "-->" in text else "'" if FLOAT_1_2.fullmatch(text) else None
+            return self.represent_scalar(f"{_TAG}str", text, style=style)
+
+        def scalar(self, node: Scalar) -> yaml.Node:
+            """Return a value with its own characters; in quotes if it would read as another value without."""
+            if node.value is None:
+                return self.represent_none(None)
+            if isinstance(node.value, str):
+                return self.text(node.text)
+            tag = self.resolve(yaml.ScalarNode, node.text, (True, False))  # type: ignore[no-untyped-call]
+            return self.represent_scalar(tag, node.text)
+
+        def inline(self, items: Inline) -> yaml.Node:
+            return self.represent_sequence(f"{_TAG}seq", items, flow_style=True)
+
+        def mapping(self, node: Mapping) -> yaml.Node:
+            return self.represent_dict((key.text, value) for key, value in node)
+
+        def sequence(self, node: Sequence) -> yaml.Node:
+            return self.represent_list(node.items)
+
+    Dumper.add_representer(str, Dumper.text)
+    Dumper.add_representer(Inline, Dumper.inline)
+    Dumper.add_representer(Mapping, Dumper.mapping)
+    Dumper.add_representer(Sequence, Dumper.sequence)
+    Dumper.add_multi_representer(Scalar, Dumper.scalar)
+    return Dumper

@@ -17,12 +17,11 @@ from msgspec.structs import replace
 
 from cardproof.core.cache import Entry, cache_path, open_cache
 from cardproof.core.digests import digest_of_data, digest_of_files
-from cardproof.core.files import site_lock
-from cardproof.core.journal import replace_files
+from cardproof.core.journal import replace_files, site_lock
+from cardproof.core.json import NewerError, TamperedError, dump_sealed, load_sealed, parse_sealed, to_plain_data
 from cardproof.core.measurements import Evidence
 from cardproof.core.numbers import equal_as_written
 from cardproof.core.paths import resolve_inside
-from cardproof.core.sealed_json import NewerError, TamperedError, dump_sealed, load_sealed, parse_sealed, plain
 from cardproof.core.types import Need, Question
 from cardproof.zoos import BUILT_IN
 
@@ -126,10 +125,10 @@ def record_text(evidence: Evidence, folder: Path) -> str | None:
     If the model cannot be measured now, the counts of an existing record are kept.
     """
     if not evidence.error:
-        return dump(evidence)
+        return dump_record(evidence)
     path = folder / file_name(evidence.model)
     try:
-        record = load(path)
+        record = load_record(path)
     except (FileNotFoundError, TamperedError):
         return None
     if record.model != evidence.model:
@@ -137,7 +136,7 @@ def record_text(evidence: Evidence, folder: Path) -> str | None:
     known = (*record.evaluations, *record.outdated)
     if all(result in known for result in evidence.evaluations):
         return path.read_text(encoding="utf-8")
-    return dump(replace(record, evaluations=evidence.evaluations, outdated=evidence.outdated))
+    return dump_record(replace(record, evaluations=evidence.evaluations, outdated=evidence.outdated))
 
 
 class EvidenceWriter:
@@ -210,7 +209,7 @@ def source_state(source: str, before: str = FILE) -> str:
         return ""
 
 
-def load(path: Path) -> Record:
+def load_record(path: Path) -> Record:
     """Read one record. Raises FileNotFoundError, TamperedError and NewerError like :func:`load_sealed`."""
     return _possible(load_sealed(path, SCHEMA, Record), path)
 
@@ -242,9 +241,9 @@ OPTIONAL = ("takes", "unrun", "siblings", "stated_results", "near_names")
 """Fields that most records have nothing in, and older records lack."""
 
 
-def dump(evidence: Evidence) -> str:
+def dump_record(evidence: Evidence) -> str:
     """Return the text of a record."""
-    record = plain(evidence)
+    record = to_plain_data(evidence)
     _leave_out(record, *OPTIONAL)
     for result in (*record["evaluations"], *record["outdated"]):
         _leave_out(result, "sources")
@@ -291,7 +290,7 @@ class PrivateRecords:
         # a zoo that is built in has no model of this name until there is another version of it
         is_lasting = self._zoo in BUILT_IN and evidence.near_names is not None
         if self._cache and inputs and (not evidence.error or is_lasting):
-            text = dump(evidence)
+            text = dump_record(evidence)
             self._cache.put((KIND, [Entry(name, inputs, text) for name in self._names(need)]))
 
     def close(self) -> None:
@@ -304,7 +303,7 @@ class PrivateRecords:
         return digest_of_data([*same, asked]), digest_of_data(same)
 
 
-def usable(
+def usable_record(
     record: Record, need: Need, wanted: Dependencies, state: Callable[[str, str], str], *, any_numbers: bool
 ) -> Record | None:
     """Return a record as evidence for a need; None if something must be measured for it.

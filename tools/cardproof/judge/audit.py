@@ -16,8 +16,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cardproof.core.errors import InputError, did_you_mean
+from cardproof.core.json import NewerError
 from cardproof.core.measurements import Evidence, Recipe, Totals
-from cardproof.core.sealed_json import NewerError
 from cardproof.core.source import Source
 from cardproof.core.types import Finding, Need, Place
 from cardproof.evidence.records import source_files

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, convert, field, to_builtins
 from msgspec.structs import asdict
 
-from cardproof.core.files import show_path
 from cardproof.core.measurements import Totals
 from cardproof.core.numbers import equal_as_written, parse_number
+from cardproof.core.paths import show_path
 from cardproof.core.secrets import mask_all, masked
 from cardproof.core.types import Finding, Judgement, Place, ShownVerdict, Verdict, shorten
 

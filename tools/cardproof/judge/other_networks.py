@@ -23,9 +23,8 @@ from cardproof.judge.checks import Context
 from cardproof.judge.checks._counts import CountKind, count_in, reproductions_of
 from cardproof.judge.checks._network import FEW_DIGITS
 from cardproof.judge.checks.results import OF_ZOO
-from cardproof.read.claims import weights_file
-from cardproof.read.models import Table
-from cardproof.read.subject import DataSet, Subject, subject_of_results
+from cardproof.read.models import Table, weights_file
+from cardproof.read.table_subject import DataSet, Subject, subject_of_results
 
 COUNTS = ("parameters", "flops")
 """Checks of counts."""

@@ -30,7 +30,7 @@ from cardproof.measure.gather import GatheredEvidence
 from cardproof.plan.local_files import LocalFiles
 from cardproof.read import Card, Reading
 from cardproof.read.cited_results import CitedSource
-from cardproof.read.subject import Subject, subjects_of
+from cardproof.read.table_subject import Subject, subjects_of
 
 OF_NETWORK = (*COUNTS, "classes")
 """Checks whose found value is a number of the network."""

@@ -11,7 +11,7 @@ from cardproof.core.errors import InputError, error_text
 from cardproof.measure.submit import create_engine
 from cardproof.plan.options import LOCAL
 from cardproof.zoos import Zoo, ZooError, load_zoo, zoo_version
-from cardproof.zoos.published import ModelList, Published, as_published
+from cardproof.zoos.metadata import ModelList, Published, as_published
 
 MOST_NEAR = 3
 

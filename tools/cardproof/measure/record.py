@@ -33,8 +33,8 @@ from cardproof.zoos import (
     as_recipe,
     load_zoo,
     names_in_source,
-    near_names,
     preprocessing_of,
+    similar_names,
     zoo_version,
 )
 
@@ -134,7 +134,7 @@ def _measure(need: Need, spec: str, zoo: Zoo, key: str) -> Evidence:
     if measured.error:
         near = ""
         with suppress(Exception):  # a list of names that fails is not what went wrong
-            evidence = replace(evidence, near_names=near_names(zoo, known_as))
+            evidence = replace(evidence, near_names=similar_names(zoo, known_as))
             if spec not in BUILT_IN and evidence.near_names is None and measured.error.startswith(NO_SUCH):
                 near = did_you_mean(known_as, names_in_source(spec))
         return replace(evidence, error=f"{measured.error}{near}")

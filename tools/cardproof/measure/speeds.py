@@ -12,9 +12,9 @@ from msgspec import field
 from msgspec.structs import fields, replace
 
 from cardproof.core.errors import InputError
-from cardproof.core.files import show_path
+from cardproof.core.json import TamperedError, dump_sealed, load_sealed, to_plain_data
 from cardproof.core.measurements import Stored
-from cardproof.core.sealed_json import TamperedError, dump_sealed, load_sealed, plain
+from cardproof.core.paths import show_path
 from cardproof.zoos.digests import FAILED
 
 SCHEMA = "cardproof-speed/1"
@@ -89,7 +89,7 @@ class Speeds(Stored, frozen=True):
 
 def dump_speeds(speeds: Speeds) -> str:
     """Return the text of a file of speeds."""
-    return dump_sealed(SCHEMA, plain(replace(speeds, models=dict(sorted(speeds.models.items())))))
+    return dump_sealed(SCHEMA, to_plain_data(replace(speeds, models=dict(sorted(speeds.models.items())))))
 
 
 def load_speeds(path: Path) -> Speeds | None:

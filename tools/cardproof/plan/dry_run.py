@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, to_builtins
 
-from cardproof.core.json_text import strict_json
+from cardproof.core.json import strict_json
 from cardproof.core.terminal import printable
 from cardproof.evidence.records import PrivateRecords
 from cardproof.plan.options import parse_force

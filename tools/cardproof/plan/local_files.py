@@ -14,13 +14,12 @@ from msgspec import Struct, field
 
 from cardproof.core.digests import digest_of_file
 from cardproof.core.errors import boundary
-from cardproof.core.files import show_path
-from cardproof.core.paths import hub_repository, is_regular, resolve_inside
+from cardproof.core.paths import hub_repository, is_regular, resolve_inside, show_path
 from cardproof.core.source import Source, read_source
 from cardproof.core.types import Finding, LicenceFile, LocalCode, LocalFile, MissingFile, Place
 from cardproof.core.yaml import Mapping as MappingNode
 from cardproof.core.yaml import Scalar, Sequence
-from cardproof.read.claims import weights_file
+from cardproof.read.models import weights_file
 
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings
@@ -191,7 +190,7 @@ def _code_paths(model: Model) -> Iterator[tuple[Path, Path, int | None]]:
     folder, number = link.source.path.parent, int(line[1]) if line else None
     for first in range(min(len(parts), 20)):
         yield folder, folder.joinpath(*parts[first:]), number
-    top = repository(folder.absolute()) if where is None or where[1] in _MOVING else None
+    top = repository_root(folder.absolute()) if where is None or where[1] in _MOVING else None
     if top:
         yield top, top.joinpath(*parts), number
 
@@ -275,7 +274,7 @@ def missing_files(card: Card) -> tuple[tuple[MissingFile, ...], set[Path]]:
 
 def licence_file(folder: Path) -> LicenceFile | None:
     """Return the licence file of a card's folder, or of the repository that holds it; None if missing or unknown."""
-    top = repository(folder.absolute())
+    top = repository_root(folder.absolute())
     for place in (folder, top) if top and top != folder.absolute() else (folder,):
         for name in _LICENCE_NAMES:
             path = place / name
@@ -298,14 +297,14 @@ def licences_in(text: str) -> tuple[str, ...]:
 
 
 @cache
-def repository(folder: Path) -> Path | None:
+def repository_root(folder: Path) -> Path | None:
     """Return the nearest folder above that is a Git working tree."""
     return next((above for above in (folder, *folder.parents)[:20] if (above / ".git").exists()), None)
 
 
 def _candidates(folder: Path, name: str) -> Iterator[Path]:
     """Yield where a path of the repository may lead: from the folder of the index, and from each above it."""
-    top = repository(folder.absolute())
+    top = repository_root(folder.absolute())
     here = Path.cwd()
     if top is None:
         top = here if folder.absolute().is_relative_to(here) else folder.absolute()

@@ -12,8 +12,8 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cardproof.core.errors import boundary
+from cardproof.core.json import NewerError, TamperedError
 from cardproof.core.names import ACCURACIES, canonical_dataset
-from cardproof.core.sealed_json import NewerError, TamperedError
 from cardproof.core.types import Claim, Finding, Need, Number, Question
 from cardproof.evidence.records import (
     Dependencies,
@@ -23,13 +23,13 @@ from cardproof.evidence.records import (
     dependencies,
     file_name,
     is_record,
-    load,
+    load_record,
     source_state,
-    usable,
+    usable_record,
 )
 from cardproof.plan.evaluations import Plan, plan_evaluations
 from cardproof.plan.local_files import model_names, model_of_weights
-from cardproof.read.claims import image_size, weights_file
+from cardproof.read.models import image_size, weights_file
 from cardproof.zoos import ZooError
 from cardproof.zoos.digests import FAILED, network_digests
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from cardproof.plan.options import Force
     from cardproof.read import Reading
     from cardproof.read.models import Model
-    from cardproof.zoos.aliases import Names
+    from cardproof.zoos.aliases import NameTable
 
 EXTRAS = ("timm", "transformers")
 """Zoos whose package is an extra of cardproof's own."""
@@ -48,7 +48,7 @@ MOST_SIDE = 4096
 
 
 def plan(
-    reading: Reading, names: Names | None = None, report: Callable[[Finding], object] = lambda _: None
+    reading: Reading, names: NameTable | None = None, report: Callable[[Finding], object] = lambda _: None
 ) -> dict[tuple[str, str], Need]:
     """Return the need of each model, by the file of its card and its name; ``names`` maps them to the zoo's names.
 
@@ -178,7 +178,9 @@ def recall(
             continue
         results = (result for record in records for result in (*record.evaluations, *record.outdated))
         found.stored[need] = replace(records[0], evaluations=(), outdated=tuple(dict.fromkeys(results)))
-        valid = (usable(record, need, wanted[need], state, any_numbers=private is not None) for record in records)
+        valid = (
+            usable_record(record, need, wanted[need], state, any_numbers=private is not None) for record in records
+        )
         if record := next(filter(None, valid), None):
             found.valid[need] = record
         else:
@@ -189,7 +191,7 @@ def recall(
 def _of_site(need: Need, folder: Path, in_audit: bool, tampered: list[Path]) -> Iterator[Record]:
     path = folder / file_name(need.model)
     try:
-        record = load(path)
+        record = load_record(path)
     except FileNotFoundError:
         return
     except NewerError:

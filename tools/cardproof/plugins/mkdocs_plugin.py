@@ -23,7 +23,7 @@ from mkdocs.exceptions import PluginError
 from mkdocs.plugins import BasePlugin, event_priority
 
 from cardproof.core.errors import InputError
-from cardproof.core.files import show_path
+from cardproof.core.paths import show_path
 from cardproof.core.settings import Settings, load_settings
 from cardproof.core.terminal import printable
 from cardproof.plugins.watch import Watcher, file_states

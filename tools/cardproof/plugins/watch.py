@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from cardproof.core.errors import InputError
-from cardproof.core.files import show_path
+from cardproof.core.paths import show_path
 from cardproof.zoos import BUILT_IN
 
 if TYPE_CHECKING:

@@ -11,17 +11,23 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cardproof.core.errors import InputError, boundary
-from cardproof.core.files import address_in, near_file, show_path
-from cardproof.core.paths import files_below, is_inside, is_regular, root_of_argument
+from cardproof.core.paths import (
+    files_below,
+    is_inside,
+    is_regular,
+    root_of_argument,
+    show_path,
+    suggest_file,
+    url_from_path,
+)
 from cardproof.core.source import Source, read_source
 from cardproof.core.types import Claim, Finding, Place
 from cardproof.core.yaml import Mapping
-from cardproof.read.claims import claims_of
 from cardproof.read.hub import model_of_results
 from cardproof.read.index_shape import is_index, read_index
 from cardproof.read.markdown import Page, Span, read_page
 from cardproof.read.model_index import MARKDOWN, IndexReader
-from cardproof.read.models import Model, Table, UnreadTable
+from cardproof.read.models import Model, Table, UnreadTable, claims_of
 
 __all__ = ["Card", "Model", "Reading", "Span", "read_cards"]
 
@@ -110,9 +116,9 @@ def read_cards(paths: Iterable[Path], *, root: Path | None = None) -> Reading:
     seen: set[Path] = set()
     for given in paths:
         if not given.exists() and not (root and given.is_symlink()):
-            if address := address_in(given):
+            if address := url_from_path(given):
                 raise InputError(f"{address}: addresses are not read: download the card first, and name its file")
-            raise InputError(f"{show_path(given)}: no such file or folder{near_file(given)}")
+            raise InputError(f"{show_path(given)}: no such file or folder{suggest_file(given)}")
         bound = (root or root_of_argument(given)).resolve()
         explicit = root is not None or given.is_file()
         for path in [given] if explicit else _files_below(given, reading):
@@ -219,19 +225,20 @@ def _page_card(page: Page, models: tuple[Model, ...]) -> Card:
 
 def _table_card(source: Source, header: Mapping | None = None, models: tuple[Model, ...] = (), start: int = 0) -> Card:
     """Return a card with the models that the text itself describes; a template has its index instead."""
-    from cardproof.read.details import WORDS, merged, read_details
-    from cardproof.read.tables import Found, read_tables
+    from cardproof.read.model_stats import WORDS, read_model_stats
+    from cardproof.read.models import merge_models
+    from cardproof.read.tables import TableContents, read_tables
 
     text = source.text.lower()
     is_csv = source.path.suffix.lower() == ".csv"
     found = {model.key: model for model in models}
-    tables = read_tables(source, start) if is_csv or "|" in text or "<table" in text else Found()
+    tables = read_tables(source, start) if is_csv or "|" in text or "<table" in text else TableContents()
     only = models[0].name if len(models) == 1 else ""  # a card of the Hub is about one model, whatever its title says
     has_lists = not is_csv and any(word in text for word in WORDS)
-    of_page, lists = read_details(source, start, header, only) if has_lists else (None, [])
+    of_page, lists = read_model_stats(source, start, header, only) if has_lists else (None, [])
     for model in (*([of_page] if of_page else ()), *tables.models):
         earlier = found.get(model.key)
-        found[model.key] = merged(earlier, model) if earlier else model
+        found[model.key] = merge_models(earlier, model) if earlier else model
     models = tuple(found.values())
     return Card(
         source, header, (), models, _claims(models), tuple(tables.findings),

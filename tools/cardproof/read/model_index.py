@@ -8,8 +8,7 @@ from pathlib import Path
 from msgspec import Struct, field
 
 from cardproof.core.errors import did_you_mean
-from cardproof.core.files import show_path
-from cardproof.core.paths import MOST_ENTRIES, PathError, is_inside, named_files
+from cardproof.core.paths import MOST_ENTRIES, PathError, is_inside, named_files, show_path
 from cardproof.core.source import Source, read_source
 from cardproof.core.types import Finding, Place, Severity
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, items_of

@@ -83,13 +83,15 @@ class _Page(Struct):
 
     def enter(self, level: int, text: str) -> None:
         """Remember a heading in place of those at its level or below."""
-        self.headings = {key: other for key, other in self.headings.items() if key < level} | {level: plain(text)}
+        self.headings = {key: other for key, other in self.headings.items() if key < level} | {
+            level: text_without_marks(text)
+        }
 
     def caption(self, line: int) -> str:
         """Return the paragraph right above a line."""
         end, text = self.paragraph
         between = self.source.text[self.starts[end] : self.starts[line]] if 0 <= end <= line else "x"
-        return plain(text[:MAX_CAPTION]) if not between.strip() else ""
+        return text_without_marks(text[:MAX_CAPTION]) if not between.strip() else ""
 
 
 def tables_of(source: Source, start: int = 0) -> Iterator[RawTable]:
@@ -227,7 +229,7 @@ def _html_table(text: str, start: int, end: int, above: str, headings: tuple[str
         return None
     only_heads = list(takewhile(lambda row: all(cell.is_head for cell in row), written))
     heads = min(max(1, len(only_heads)), 2)
-    said = plain(text[slice(*caption)]) or above
+    said = text_without_marks(text[slice(*caption)]) or above
     return RawTable(rows[:heads], rows[heads:], said, headings, len(rows) < len(written))
 
 
@@ -335,7 +337,7 @@ _LINK = re.compile(r"\[(?P<text>[^\[\]\n]{0,500})\]\((?P<link>[^()\s]{1,2000})\)
 _HREF = re.compile(r"<a\s[^<>]{0,500}?href\s?=\s?[\"'](?P<link>[^\"'<>]{1,2000})[\"'][^<>]{0,500}>")
 
 
-def inner(text: str, first: int, last: int) -> tuple[int, int]:
+def span_without_marks(text: str, first: int, last: int) -> tuple[int, int]:
     """Return the span of a name or value in a cell: without the marks and pictures around it."""
     for _ in range(20):
         if last - first > MAX_TEXT:
@@ -378,10 +380,10 @@ def _ends(part: str) -> tuple[re.Match[str] | None, ...]:
     return (small, tag, note, *short, _CITED.search(part) if part.endswith("]") else None)
 
 
-def value_of(text: str, first: int, last: int) -> tuple[int, int]:
+def span_of_number(text: str, first: int, last: int) -> tuple[int, int]:
     """Return the span of a number in a cell: also without "about" before it and words in brackets behind it."""
     for _ in range(5):
-        before = first, last = inner(text, first, last)
+        before = first, last = span_without_marks(text, first, last)
         if match := _APPROXIMATE.match(text, first, last):
             first = match.end()
         start = max(first, last - 120)
@@ -393,7 +395,7 @@ def value_of(text: str, first: int, last: int) -> tuple[int, int]:
     return first, last
 
 
-def plain(text: str) -> str:
+def text_without_marks(text: str) -> str:
     """Return a head or caption as plain text: line breaks are spaces; tags, marks and pictures are left out."""
     if len(text) > MAX_TEXT:
         return ""

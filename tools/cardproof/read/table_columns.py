@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from cardproof.core.names import ACCURACIES, BESIDE_ACCURACY, FIELDS, canonical_dataset, kind_of, normal_field, scale_of
 from cardproof.core.numbers import MAX_TEXT, parse_approximate
 from cardproof.core.source import Source
-from cardproof.read.claims import parse_size
-from cardproof.read.table_cells import Cell, RawTable, inner, links_of, plain
+from cardproof.read.models import parse_size
+from cardproof.read.table_cells import Cell, RawTable, links_of, span_without_marks, text_without_marks
 
 COUNTS = ("parameters", "flops")
 KINDS = (*COUNTS, "image size", *ACCURACIES)
@@ -99,11 +99,11 @@ class Columns(Struct, frozen=True):
 def columns_of(source: Source, table: RawTable, name_at: int | None = None) -> Columns:
     """Return the columns of a table; ``reason`` says why it is not read. ``name_at``: index of the names, if known."""
     heads, uppers, rows = _head_rows(source, table)
-    spans = [inner(source.text, cell.start, cell.end) for cell in heads]
+    spans = [span_without_marks(source.text, cell.start, cell.end) for cell in heads]
     found: list[Column] = []
     named: list[Column] = []
     for index, (cell, upper, span) in enumerate(zip(heads, uppers, spans, strict=True)):
-        head = plain(source.text[cell.start : cell.end])
+        head = text_without_marks(source.text[cell.start : cell.end])
         if index == name_at or (name_at is None and normal_field(head) in NAMES):
             named.append(Column(index, "name", head, *span))
         elif len(head) <= MAX_TEXT:
@@ -119,7 +119,7 @@ def columns_of(source: Source, table: RawTable, name_at: int | None = None) -> C
         written = f"{uppers[index]} {text}" if uppers[index] else text
         flat += [(source.text[a:b], a, b) for a, b in parts] or [(written, first, last)]
     unread = tuple(text for text in texts if text[0] not in read and text[1])
-    counts = any(_looks_like_counts(source, index, plain(text), rows) for index, text, *_ in texts)
+    counts = any(_looks_like_counts(source, index, text_without_marks(text), rows) for index, text, *_ in texts)
     reason = _reason(name, found, doubled)
     return Columns(name, tuple(found), tuple(flat), rows, unread, reason, counts)
 
@@ -155,7 +155,7 @@ def _head_rows(source: Source, table: RawTable) -> tuple[list[Cell], list[str], 
     for index in range(max(len(upper), len(lower))):
         over = upper[index] if index < len(upper) else Cell(0, 0)
         under = lower[index] if index < len(lower) else Cell(0, 0)
-        above = plain(source.text[over.start : over.end]) or above
+        above = text_without_marks(source.text[over.start : over.end]) or above
         is_own = under.start == under.end or (under.start, under.end) == (over.start, over.end)
         heads.append(over if is_own else under)
         uppers.append("" if is_own else above)
@@ -163,11 +163,11 @@ def _head_rows(source: Source, table: RawTable) -> tuple[list[Cell], list[str], 
 
 
 def _is_second_head(source: Source, heads: Sequence[Cell], row: Sequence[Cell]) -> bool:
-    texts = [plain(source.text[cell.start : cell.end]) for cell in row]
+    texts = [text_without_marks(source.text[cell.start : cell.end]) for cell in row]
     if not any(texts) or any(len(text) > MAX_TEXT or parse_approximate(text, "count") for text in texts):
         return False
     for cell, text in zip(heads, texts, strict=False):
-        if normal_field(plain(source.text[cell.start : cell.end])) in NAMES and text:
+        if normal_field(text_without_marks(source.text[cell.start : cell.end])) in NAMES and text:
             return False
     return any(kind_of(text) in KINDS for text in texts) or all(_UNIT_ONLY.fullmatch(text) for text in texts if text)
 
@@ -182,8 +182,8 @@ def _columns_of_head(source: Source, index: int, head: str, upper: str, at: tupl
     parts, units = _parts_of_head(source.text[at[0] : at[1]]) if 1 <= head.count("/") <= 6 else ([], [])
     columns = []
     for number, part in enumerate(parts):
-        span = inner(source.text, at[0] + part.start(), at[0] + part.end())
-        text = plain(source.text[span[0] : span[1]]) + (f" ({units[number]})" if units else "")
+        span = span_without_marks(source.text, at[0] + part.start(), at[0] + part.end())
+        text = text_without_marks(source.text[span[0] : span[1]]) + (f" ({units[number]})" if units else "")
         column = column_of_head(source, index, text, upper, span)
         if column is None or not column.certain:
             return
@@ -244,7 +244,7 @@ def _accuracy(column: Column) -> Column | None:
 
 def _are_sizes(source: Source, column: Column, rows: Sequence[Sequence[Cell]]) -> bool:
     cells = [row[column.index] for row in rows if column.index < len(row)]
-    texts = [plain(source.text[cell.start : cell.end]) for cell in cells]
+    texts = [text_without_marks(source.text[cell.start : cell.end]) for cell in cells]
     sizes = [parse_size(text.rstrip("*†")) for text in texts if VALUE.match(text)]
     return bool(sizes) and all(size and all(side in SIDES for side in size) for size in sizes)
 
@@ -287,7 +287,7 @@ def _name_column(source: Source, named: Sequence[Column], rows: Sequence[Sequenc
 
 def names_in(source: Source, index: int, rows: Iterable[Sequence[Cell]]) -> list[str]:
     """Return the texts of a column's cells that may name models."""
-    spans = (inner(source.text, *row[index][:2]) for row in rows if index < len(row))
+    spans = (span_without_marks(source.text, *row[index][:2]) for row in rows if index < len(row))
     return [text for first, last in spans if NAME.fullmatch(text := source.text[first:last])]
 
 
@@ -315,6 +315,6 @@ def _looks_like_counts(source: Source, index: int, head: str, rows: Sequence[Seq
     """Return whether a head has a word for counts and most of its cells are numbers."""
     if not re.search(r"param|flop|macs?\b|madds?\b|mult-?add", head.lower()):
         return False
-    texts = [plain(source.text[row[index].start : row[index].end]) for row in rows if index < len(row)]
+    texts = [text_without_marks(source.text[row[index].start : row[index].end]) for row in rows if index < len(row)]
     numbers = [bool(parse_approximate(text, "count")) for text in texts if text]
     return bool(numbers) and sum(numbers) * 2 >= len(numbers)

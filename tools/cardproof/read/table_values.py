@@ -13,8 +13,8 @@ from cardproof.core.names import ACCURACIES, normal_field, says_another_value
 from cardproof.core.numbers import MAX_TEXT, has_own_scale, parse_approximate
 from cardproof.core.source import Source
 from cardproof.core.types import Number
-from cardproof.read.claims import parse_size, why_unread
-from cardproof.read.table_cells import APPROXIMATE, Cell, inner, value_of
+from cardproof.read.models import parse_size, why_unread
+from cardproof.read.table_cells import APPROXIMATE, Cell, span_of_number, span_without_marks
 from cardproof.read.table_columns import COUNTS, SIDES, VALUE, Column
 
 SMALLEST = 100_000
@@ -33,7 +33,7 @@ _BEHIND = re.compile(r"[*_`$ ]{0,9}\((?P<words>[^()|<\[\n\d]{1,100})\)")
 """Words in brackets right behind a value."""
 
 
-class Stated(Struct, frozen=True):
+class CellValue(Struct, frozen=True):
     """What a cell states: its span without marks, and its number or image size, or why it cannot be read."""
 
     start: int
@@ -43,7 +43,9 @@ class Stated(Struct, frozen=True):
     unread: str = ""
 
 
-def stated_in(source: Source, column: Column, rows: Sequence[Sequence[Cell]]) -> tuple[Column, list[Stated | None]]:
+def values_of_column(
+    source: Source, column: Column, rows: Sequence[Sequence[Cell]]
+) -> tuple[Column, list[CellValue | None]]:
     """Return what each cell of a column states, and the column with the unit that its cells share, if any."""
     spans = [_span(source.text, column, row) for row in rows]
     texts = [source.text[first:last] if first < last else "" for first, last in spans]
@@ -70,32 +72,32 @@ def _span(text: str, column: Column, row: Sequence[Cell]) -> tuple[int, int]:
         return 0, 0
     cell = row[column.index]
     if column.parts == 1 or cell.end - cell.start > MAX_TEXT * 4:
-        return value_of(text, cell.start, cell.end)
-    first, last = inner(text, cell.start, cell.end)
+        return span_of_number(text, cell.start, cell.end)
+    first, last = span_without_marks(text, cell.start, cell.end)
     parts = list(re.finditer(r"[^/|]+", text[first:last]))
     if len(parts) != column.parts:
         return 0, 0
     part = parts[column.part]
-    return value_of(text, first + part.start(), first + part.end())
+    return span_of_number(text, first + part.start(), first + part.end())
 
 
-def _in_context(source: Source, span: tuple[int, int], number: Number) -> Stated:
+def _in_context(source: Source, span: tuple[int, int], number: Number) -> CellValue:
     """Return a number with the words around it: "about" before it, or brackets behind it that may say otherwise."""
     first, last = span
     match = _BEHIND.match(source.text, last)
     if match and says_another_value(match["words"]):
-        return Stated(first, last, unread=f"'({match['words']})' behind it may make it another value")
+        return CellValue(first, last, unread=f"'({match['words']})' behind it may make it another value")
     about = APPROXIMATE.search(source.text[max(0, first - 20) : first]) is not None
-    return Stated(first, last, replace(number, about=about))
+    return CellValue(first, last, replace(number, about=about))
 
 
-def _size(text: str, span: tuple[int, int]) -> Stated | None:
+def _size(text: str, span: tuple[int, int]) -> CellValue | None:
     if not VALUE.match(text) or len(text) > MAX_TEXT:
         return None
     size = parse_size(text)
     if size and all(side in SIDES for side in size):
-        return Stated(*span, size=size)
-    return Stated(*span, unread=f"'{text}' cannot be read for sure as an image size")
+        return CellValue(*span, size=size)
+    return CellValue(*span, unread=f"'{text}' cannot be read for sure as an image size")
 
 
 def _shared_scale(column: Column, texts: Iterable[str]) -> str:
@@ -116,31 +118,31 @@ def _shared_scale(column: Column, texts: Iterable[str]) -> str:
     return "M" if all(number and low <= number.value <= high for number in numbers) else ""
 
 
-def _number(source: Source, column: Column, span: tuple[int, int], comma: bool) -> Stated | None:
+def _number(source: Source, column: Column, span: tuple[int, int], comma: bool) -> CellValue | None:
     """Return the number of a cell, or why it cannot be read; None if the cell states nothing."""
     text = source.text[slice(*span)]
     if not VALUE.match(text) or len(text) > MAX_TEXT:
         return None
     if comma and text.count(",") == 1:
-        return Stated(*span, unread=f"'{text}' may have a decimal comma, or one between thousands")
+        return CellValue(*span, unread=f"'{text}' may have a decimal comma, or one between thousands")
     if column.kind in ACCURACIES:
         number = parse_approximate(text)
         if number is not None and number.unit in ("", "%"):
             return _in_context(source, span, number)
-        return Stated(*span, unread=f"'{text}' cannot be read for sure as an accuracy")
+        return CellValue(*span, unread=f"'{text}' cannot be read for sure as an accuracy")
     number = parse_approximate(text, "count", column.scale)
     if number is None:
-        return Stated(*span, unread=f"'{text}' cannot be read for sure as a count")
+        return CellValue(*span, unread=f"'{text}' cannot be read for sure as a count")
     own = has_own_scale(text)
     if not column.scale and not own and number.value < SMALLEST:
         if not number.value:
-            return Stated(*span, unread="0 is not a count")
+            return CellValue(*span, unread="0 is not a count")
         said = f"{NO_UNIT} '{column.field}' nor '{text}' states a unit, such as 'Params (M)' or '11.7M'"
-        return Stated(*span, unread=said)
+        return CellValue(*span, unread=said)
     if column.scale and not own and number.value > LARGEST:
-        return Stated(*span, unread=f"'{text}' is too large for the unit in '{column.field}'")
+        return CellValue(*span, unread=f"'{text}' is too large for the unit in '{column.field}'")
     if unread := why_unread(number, column.kind, column.field, text):
-        return Stated(*span, unread=unread)
+        return CellValue(*span, unread=unread)
     return _in_context(source, span, number)
 
 
@@ -156,8 +158,8 @@ def _padding(texts: Sequence[str]) -> int:
 
 
 def without_equal_operations(
-    stated: list[tuple[Column, list[Stated | None]]],
-) -> list[tuple[Column, list[Stated | None]]]:
+    stated: list[tuple[Column, list[CellValue | None]]],
+) -> list[tuple[Column, list[CellValue | None]]]:
     """Return the columns of a table; FLOPs that are mostly no more than the multiply-adds beside them are in doubt."""
     flops = next((cells for column, cells in stated if column.operations), None)
     macs = next((cells for column, cells in stated if column.kind == "flops" and not column.operations), None)

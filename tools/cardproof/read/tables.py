@@ -18,18 +18,16 @@ from cardproof.core.names import ACCURACIES, kind_of
 from cardproof.core.source import Source
 from cardproof.core.types import Finding
 from cardproof.core.yaml import Mapping, Scalar
-from cardproof.read.claims import TableValue, parse_size
-from cardproof.read.details import merged, stated_model
-from cardproof.read.models import Model, Result, Table, UnreadTable
+from cardproof.read.models import Model, Result, Table, TableValue, UnreadTable, merge_models, parse_size, stated_model
 from cardproof.read.table_cells import (
     MAX_LINES,
     MOST_COLUMNS,
     Cell,
     RawTable,
     csv_table,
-    inner,
-    plain,
+    span_without_marks,
     tables_of,
+    text_without_marks,
 )
 from cardproof.read.table_columns import (
     COUNTS,
@@ -42,7 +40,7 @@ from cardproof.read.table_columns import (
     names_in,
     weights_in,
 )
-from cardproof.read.table_values import Stated, stated_in, without_equal_operations
+from cardproof.read.table_values import CellValue, values_of_column, without_equal_operations
 
 MOST_NAMES = 50
 """Names of an unread table that are kept."""
@@ -64,7 +62,7 @@ _FACTS = ("stated", "found", "verdict", "value", "measured", "expected", "unit",
 _NO_NAMES = ("readme", "index", "model", "models", "overview", "results", "specification", "changelog")
 
 
-class Found(Struct):
+class TableContents(Struct):
     """What the tables of a file state."""
 
     models: list[Model] = field(default_factory=list)
@@ -84,9 +82,9 @@ class _Row(Struct, frozen=True):
     """Head -> text in the columns that are not read."""
 
 
-def read_tables(source: Source, start: int = 0) -> Found:
+def read_tables(source: Source, start: int = 0) -> TableContents:
     """Return the models and tables of a file that may have some; ``start`` is where its text begins."""
-    found = Found()
+    found = TableContents()
     rows: list[_Row] = []
     is_csv = source.path.suffix.lower() == ".csv"
     for table in filter(None, [csv_table(source)]) if is_csv else tables_of(source, start):
@@ -108,7 +106,7 @@ def is_results_file(source: Source) -> bool:
     return table is not None and not columns_of(source, replace(table, rows=table.rows[:20])).reason
 
 
-def _rows(source: Source, table: RawTable, found: Found) -> list[_Row]:
+def _rows(source: Source, table: RawTable, found: TableContents) -> list[_Row]:
     """Return the rows of a table and add it to the tables, or to those that are not read."""
     if not 0 < len(table.heads[0]) <= MOST_COLUMNS:
         return []
@@ -132,10 +130,10 @@ def _rows(source: Source, table: RawTable, found: Found) -> list[_Row]:
     return rows
 
 
-def _rows_of(source: Source, table: RawTable, columns: Columns, found: Found) -> list[_Row]:
+def _rows_of(source: Source, table: RawTable, columns: Columns, found: TableContents) -> list[_Row]:
     """Return the rows of a table that is read."""
     assert columns.name
-    stated = without_equal_operations([stated_in(source, column, columns.rows) for column in columns.stating])
+    stated = without_equal_operations([values_of_column(source, column, columns.rows) for column in columns.stating])
     outer_size = _heading_size(source, table)
     weights = [index for index, head, *_ in columns.unread if _LINKING.search(head) and not _OTHERS.search(head)]
     weights.append(columns.name.index)
@@ -155,7 +153,7 @@ def _rows_of(source: Source, table: RawTable, columns: Columns, found: Found) ->
         if len(set(links)) == 1:
             model = _with_weights(source, model, links[0])
         others = {
-            head: plain(source.text[cells[index].start : cells[index].end])
+            head: text_without_marks(source.text[cells[index].start : cells[index].end])
             for index, head, *_ in columns.unread
             if index < len(cells) and not weights_in(source, cells[index])
         }
@@ -167,37 +165,39 @@ def _rows_of(source: Source, table: RawTable, columns: Columns, found: Found) ->
     return rows
 
 
-def _name(source: Source, column: Column, cells: Sequence[Cell]) -> tuple[Scalar, Stated | None] | None:
+def _name(source: Source, column: Column, cells: Sequence[Cell]) -> tuple[Scalar, CellValue | None] | None:
     """Return the name in a row and the image size behind it (``resnet50@384``); None without a name."""
     if column.index >= len(cells):
         return None
-    first, last = inner(source.text, *cells[column.index][:2])
+    first, last = span_without_marks(source.text, *cells[column.index][:2])
     text, size = source.text[first:last], None
     if (match := _AT_SIZE.fullmatch(text)) and (sides := parse_size(match["size"])):
-        size = Stated(first + match.start("size"), first + match.end("size"), size=sides)
-        first, last = inner(source.text, first, first + match.end("name"))
+        size = CellValue(first + match.start("size"), first + match.end("size"), size=sides)
+        first, last = span_without_marks(source.text, first, first + match.end("name"))
         text = source.text[first:last]
     if not NAME.fullmatch(text) or text.replace(".", "").isdigit():
         return None
     return Scalar(source, first, last, text, text, ""), size
 
 
-def _sizes(source: Source, own: Stated | None, columns: Columns, outer: Stated | None) -> list[tuple[Column, Stated]]:
+def _sizes(
+    source: Source, own: CellValue | None, columns: Columns, outer: CellValue | None
+) -> list[tuple[Column, CellValue]]:
     """Return the image size that a row has without a column of it: from its name, a head, or the heading."""
     spans = {column.size for column in columns.stating if column.size and column.kind == "flops"}
     spans = spans or {column.size for column in columns.stating if column.size}
     if own is None and len(spans) == 1:
         ((first, last),) = spans
-        own = Stated(first, last, size=parse_size(source.text[first:last]))
+        own = CellValue(first, last, size=parse_size(source.text[first:last]))
     own = own or outer
     return [(Column(-1, "image size", "image size", own.start, own.end), own)] if own else []
 
 
-def _size_of(values: Sequence[tuple[Column, Stated]]) -> str:
+def _size_of(values: Sequence[tuple[Column, CellValue]]) -> str:
     return next((f"{one.size[0]}x{one.size[1]}" for _, one in values if one.size), "")
 
 
-def _without_size(values: list[tuple[Column, Stated]]) -> list[tuple[Column, Stated]]:
+def _without_size(values: list[tuple[Column, CellValue]]) -> list[tuple[Column, CellValue]]:
     """Return the values of a row; if its image size cannot be read, nobody knows what its multiply-adds are of."""
     reason = next((one.unread for column, one in values if column.kind == "image size" and one.unread), "")
     return [
@@ -206,20 +206,20 @@ def _without_size(values: list[tuple[Column, Stated]]) -> list[tuple[Column, Sta
     ]
 
 
-def _heading_size(source: Source, table: RawTable) -> Stated | None:
+def _heading_size(source: Source, table: RawTable) -> CellValue | None:
     """Return the only square size that the paragraph or the heading above a table names."""
     caption, heading = table.caption, table.headings[-1] if table.headings else ""
     found = list(_AT_SQUARE.finditer(caption)) if "train" not in caption.lower() else []
     found = found or list(_SQUARE.finditer(heading)) or list(_AT_SQUARE.finditer(heading))
     size = parse_size(found[0]["size"]) if len(found) == 1 else None
     at = source.text.rfind(found[0]["size"], 0, table.heads[0][0].start) if size and found else -1
-    return Stated(at, at + len(found[0]["size"]), size=size) if at >= 0 else None
+    return CellValue(at, at + len(found[0]["size"]), size=size) if at >= 0 else None
 
 
 def _model(
     source: Source,
     name: Scalar,
-    values: Sequence[tuple[Column, Stated]],
+    values: Sequence[tuple[Column, CellValue]],
     shared: Collection[int] = (),
 ) -> Model:
     """Return the model of a row: accuracies are results, by their data sets; other fields are metadata."""
@@ -240,7 +240,7 @@ def _model(
     return replace(stated_model(source, name, cells, "table"), results=stated)
 
 
-def _value(source: Source, column: Column, one: Stated, shared: Collection[int]) -> TableValue:
+def _value(source: Source, column: Column, one: CellValue, shared: Collection[int]) -> TableValue:
     text = source.text[one.start : one.end]
     style = "shared" if column.index in shared else ""  # an edit would change what other rows state
     return TableValue(
@@ -256,14 +256,14 @@ def _with_weights(source: Source, model: Model, span: tuple[int, int]) -> Model:
     return replace(model, fields=Mapping(source, model.fields.start, model.fields.end, entries))
 
 
-def _vertical(source: Source, table: RawTable, found: Found) -> _Row | None:
+def _vertical(source: Source, table: RawTable, found: TableContents) -> _Row | None:
     """Return the model of a table of names and values; None if it is another, or nothing names a model."""
     stating: list[tuple[Column, Sequence[Cell]]] = []
     rows = (table.heads[0], *table.rows)
     for row in rows:
         if len(row) == 2:
-            span = inner(source.text, row[0].start, row[0].end)
-            column = column_of_head(source, 1, plain(source.text[slice(*span)])[:200], "", span)
+            span = span_without_marks(source.text, row[0].start, row[0].end)
+            column = column_of_head(source, 1, text_without_marks(source.text[slice(*span)])[:200], "", span)
             if column is not None and column.certain:
                 stating.append((column, row))
     kinds = [column.kind for column, _ in stating]
@@ -272,7 +272,7 @@ def _vertical(source: Source, table: RawTable, found: Found) -> _Row | None:
         return None
     values = []
     for stated_column, pair in stating:
-        column, (one,) = stated_in(source, stated_column, [pair])
+        column, (one,) = values_of_column(source, stated_column, [pair])
         if one is not None:
             values.append((column, one))
     if all(column.kind == "image size" for column, _ in values):
@@ -302,7 +302,7 @@ def _name_above(source: Source, table: RawTable) -> Scalar | None:
 def _turned(source: Source, table: RawTable) -> RawTable | None:
     """Return a table with a field a row as one with a field a column; None if the first column has no two fields."""
     rows = [table.heads[0], *table.rows]
-    keys = [plain(source.text[row[0].start : row[0].end]) if row else "" for row in rows]
+    keys = [text_without_marks(source.text[row[0].start : row[0].end]) if row else "" for row in rows]
     fields = [key for key in keys if len(key) <= 100 and kind_of(key) in KINDS]
     if (
         not {kind_of(key) for key in fields} & set(COUNTS)
@@ -313,7 +313,7 @@ def _turned(source: Source, table: RawTable) -> RawTable | None:
     ):
         return None
     width = len(rows[0])
-    if any(plain(source.text[cell.start : cell.end]).lower() in _FACTS for cell in rows[0]):
+    if any(text_without_marks(source.text[cell.start : cell.end]).lower() in _FACTS for cell in rows[0]):
         return None
     turned = [[row[index] if index < len(row) else Cell(0, 0) for row in rows] for index in range(width)]
     return replace(table, heads=turned[:1], rows=turned[1:])
@@ -344,7 +344,7 @@ def _models(rows: Sequence[_Row]) -> list[Model]:
         parts[model.key] = [model]
         if not difference:
             same_size[weights] = replace(row, model=model)
-    return [merged(*each) for each in parts.values()]
+    return [merge_models(*each) for each in parts.values()]
 
 
 def _unique(model: Model, variant: str, taken: dict[str, list[Model]]) -> str:
@@ -380,6 +380,6 @@ def _difference(first: _Row, row: _Row) -> str:
             line = first.model.place.line
             return (
                 f"the row on line {line} has the same name and image size and differs in the column "
-                f"'{plain(head)}' ({before[:40]}, here {text[:40]}): it may be another network"
+                f"'{text_without_marks(head)}' ({before[:40]}, here {text[:40]}): it may be another network"
             )
     return ""

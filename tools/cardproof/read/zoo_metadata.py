@@ -13,9 +13,9 @@ from cardproof.core.source import Source
 from cardproof.core.types import Place
 from cardproof.core.yaml import read_yaml
 from cardproof.read import Card, Reading
-from cardproof.read.claims import claims_of
 from cardproof.read.model_index import IndexReader
-from cardproof.zoos.published import TASK, ModelList, Published
+from cardproof.read.models import claims_of
+from cardproof.zoos.metadata import TASK, ModelList, Published
 
 
 class MappedSource(Source, eq=False):

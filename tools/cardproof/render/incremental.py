@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, convert, field, to_builtins
 from msgspec.structs import replace
 
-from cardproof.core.cache import Cache, Entry, open_cache, packed, unpacked
+from cardproof.core.cache import Cache, Entry, open_cache, pack, unpack
 from cardproof.core.digests import ABSENT, Stamps, digest_of_data, stamp_of_tree
-from cardproof.core.files import show_path
+from cardproof.core.paths import show_path
 from cardproof.judge.card_report import CardReport, facts_of, from_facts
 from cardproof.zoos import BUILT_IN, source_digest
-from cardproof.zoos.digests import is_asked
+from cardproof.zoos.digests import must_ask_zoo
 
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings
@@ -100,7 +100,7 @@ class Memory(Struct):
             paths = {file, *card.read, *report.outputs, *report.folders}
             seen = {name: now.digest(kind, report) for name, kind in OTHERS.items() if report.across.get(kind)}
             inputs = {CONTEXT: self.context, **seen, **{path: stamps.stamp(path) for path in sorted(paths)}}
-            lists = b64encode(packed(to_builtins(report.full()))).decode()  # small, as most builds do not read it
+            lists = b64encode(pack(to_builtins(report.full()))).decode()  # small, as most builds do not read it
             entries.append(Entry(file, inputs, {"report": facts_of(report), "lists": lists, "includes": card.includes}))
         self.cache.put((f"cards {self.site}", entries))
 
@@ -127,7 +127,7 @@ class Memory(Struct):
 
 def open_memory(settings: Settings, out: Path) -> Memory:
     """Return the memory of a site; empty if the cache cannot be used."""
-    if settings.zoo and settings.zoo not in BUILT_IN and is_asked(settings.zoo):
+    if settings.zoo and settings.zoo not in BUILT_IN and must_ask_zoo(settings.zoo):
         return Memory()  # only the zoo knows whether a card is unchanged
     cache = open_cache()
     if cache is None:
@@ -143,7 +143,7 @@ def open_memory(settings: Settings, out: Path) -> Memory:
 
 def _stored_card(entry: Entry) -> StoredCard:
     lists, includes = entry.value["lists"], convert(entry.value["includes"], tuple[str, ...])
-    return StoredCard(entry.inputs, from_facts(entry.value["report"], lambda: unpacked(b64decode(lists))), includes)
+    return StoredCard(entry.inputs, from_facts(entry.value["report"], lambda: unpack(b64decode(lists))), includes)
 
 
 class CrossCardDigests:

@@ -11,7 +11,7 @@ from jinja2.ext import Extension
 from jinja2.lexer import Token, TokenStream
 from msgspec import Struct, field
 
-from cardproof.core.files import show_path
+from cardproof.core.paths import show_path
 from cardproof.snippets.find.page import align_lines, fill_gaps
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 from cardproof.core.digests import digest_of_data
 from cardproof.core.errors import InputError, TemplatesError
-from cardproof.core.files import near_file, show_path
-from cardproof.core.sealed_json import TamperedError
+from cardproof.core.json import TamperedError
+from cardproof.core.paths import show_path, suggest_file
 from cardproof.core.settings import Settings, load_settings
 from cardproof.core.source import read_source
 from cardproof.core.types import Finding, Place
@@ -184,7 +184,7 @@ def run_pages(
 
 def _is_readable(path: Path, result: PagesRun) -> bool:
     if not path.is_file():
-        what = "a folder; name its pages" if path.is_dir() else f"no such file{near_file(path)}"
+        what = "a folder; name its pages" if path.is_dir() else f"no such file{suggest_file(path)}"
         raise InputError(f"{show_path(path)}: {what}")
     source, findings = read_source(path, show_path(path))
     result.findings += findings

@@ -41,7 +41,7 @@ from cardproof.render.views.summary import (
     wrong_fields,
 )
 from cardproof.render.views.training import TrainingView, training_view
-from cardproof.zoos.diagrams import diagram_of
+from cardproof.zoos.metadata import diagram_of
 
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from cardproof.core.errors import InputError, TemplatesError, did_you_mean
-from cardproof.core.files import show_path
+from cardproof.core.paths import show_path
 from cardproof.core.types import Finding, Place
 from cardproof.judge.card_report import CardReport, Defined, defined_in, duplicates
 from cardproof.read import Card, Reading, read_cards

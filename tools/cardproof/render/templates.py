@@ -33,8 +33,7 @@ from cardproof import __version__
 from cardproof.core.cache import Entry, open_cache
 from cardproof.core.clock import time_limit
 from cardproof.core.errors import TemplatesError
-from cardproof.core.files import show_path
-from cardproof.core.paths import is_inside, is_regular
+from cardproof.core.paths import is_inside, is_regular, show_path
 from cardproof.core.types import SHOWN_VERDICTS, Finding, Place
 from cardproof.render.output.text import code_text, entity_text, html_text, markdown_text
 from cardproof.render.sandbox import VERSION, Sandbox

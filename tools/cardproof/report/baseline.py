@@ -11,7 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from cardproof.core.errors import InputError
-from cardproof.core.files import show_path
+from cardproof.core.paths import show_path
 from cardproof.core.types import Finding
 from cardproof.report.run import Run
 

@@ -1,18 +1,20 @@
-"""A finished run: the report on each card, findings on the site, and its provenance."""
+"""A finished run: the report on each card, findings on the site, its provenance, and its view for the formats."""
 
 from __future__ import annotations
 
 import shlex
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 
 from cardproof import __version__
-from cardproof.core.files import show_path
-from cardproof.core.types import Finding, Judgement
-from cardproof.judge.card_report import CardReport, sort_findings
+from cardproof.core.paths import show_path
+from cardproof.core.types import Claim, Finding, Judgement, Place
+from cardproof.judge.card_report import CardLists, CardReport, sort_findings, statement
 
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from cardproof.render.output.files import Change
 else:
     Audit = Change = Links = Any  # help() reads the types of a Run, and a warm render needs none of these modules
+
+STALE = {"new": "is missing", "removed": "has no template any more", "edited": "was edited by hand"}
+"""Messages on files that differ from what would be rendered; others are stale."""
 
 
 class Provenance(Struct, frozen=True):
@@ -107,3 +112,43 @@ def provenance_of(arguments: Iterable[str], settings: Settings, audit: Audit) ->
     if last is None:
         return Provenance(command, "", "", __version__, "")
     return Provenance(command, last.zoo, last.torch, __version__, last.measured[:10])
+
+
+class View(Struct, frozen=True):
+    """One run with its lists loaded and its findings ordered."""
+
+    run: Run
+    lists: CardLists
+    findings: tuple[Finding, ...]
+    """Of the run, and of files that are stale under ``--check``; in order of their places."""
+    at: Mapping[tuple[str, int, int], list[Finding]]
+    """Findings by file, line and column, in order of their messages: thousands of models may inherit one value."""
+
+    def finding_of(self, claim: Claim) -> Finding | None:
+        """Return the finding of a refuted or disputed claim."""
+        said = statement(claim.field, claim.model, claim.stated)
+        found = self.at.get(claim.place.start, [])
+        first = bisect_left(found, said, key=attrgetter("message"))
+        return found[first] if first < len(found) and found[first].message.startswith(said) else None
+
+
+def load_lists(run: Run) -> CardLists:
+    """Return the long lists of a report; those of a card are loaded once."""
+    cards = [card.full() for card in run.cards]
+    names = ("claims", "published", "blocks", "models", "headers")
+    lists: dict[str, Any] = {name: tuple(row for card in cards for row in getattr(card, name)) for name in names}
+    return CardLists(**lists)
+
+
+def view_of(run: Run) -> View:
+    stale = []
+    for change in run.changes:
+        if run.checked and change.differs:
+            message = f"this file of the site {STALE.get(change.status, 'is stale')}"
+            place = Place(show_path(change.path), 1, 1)
+            stale.append(Finding(place, "stale-page", "error", message, "render the site, and commit what changed"))
+    findings = tuple(sort_findings([*run.findings, *stale]))
+    at: dict[tuple[str, int, int], list[Finding]] = {}
+    for finding in sorted(findings, key=attrgetter("message")):
+        at.setdefault(finding.place.start, []).append(finding)
+    return View(run, load_lists(run), findings, at)

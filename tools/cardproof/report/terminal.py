@@ -12,11 +12,12 @@ import click
 from msgspec import to_builtins
 from msgspec.structs import replace
 
-from cardproof.core.files import show_path
-from cardproof.core.json_text import strict_json
+from cardproof.core.json import strict_json
+from cardproof.core.paths import show_path
 from cardproof.core.terminal import one_line, printable
 from cardproof.core.types import INDENTED, SEVERITIES, VERDICTS, Finding, Judgement, shorten
 from cardproof.judge.card_report import CardLists, block_row, claim_row, is_checkable
+from cardproof.report.run import Run, load_lists
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from cardproof.judge.audit import Audit
-    from cardproof.report.run import Run
     from cardproof.snippets.results import PagesRun
     from cardproof.snippets.types import Status
 
@@ -47,7 +47,7 @@ STYLE = {
 
 def json_of(run: Run, lists: CardLists | None = None) -> str:
     """Return the run as one JSON object: keys may be added, never removed. ``lists`` are its long lists, if loaded."""
-    lists = lists or lists_of(run)
+    lists = lists or load_lists(run)
     status = {show_path(change.path): change.status for change in run.changes}
     pages: list[tuple[str, str | None, list[str]]] = [
         (page, template, [name for name, _ in card.models]) for card in run.cards for page, template in card.pages
@@ -67,14 +67,6 @@ def json_of(run: Run, lists: CardLists | None = None) -> str:
         "method": to_builtins(run.method, enc_hook=str) if run.method else None,
     }
     return strict_json(data, indent=2, default=str)
-
-
-def lists_of(run: Run) -> CardLists:
-    """Return the long lists of a report; those of a card are loaded once."""
-    cards = [card.full() for card in run.cards]
-    names = ("claims", "published", "blocks", "models", "headers")
-    lists: dict[str, Any] = {name: tuple(row for card in cards for row in getattr(card, name)) for name in names}
-    return CardLists(**lists)
 
 
 def summary(run: Run) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
+from cardproof.core.json import dump_sealed, load_sealed, to_plain_data
 from cardproof.core.measurements import Stored
-from cardproof.core.sealed_json import dump_sealed, load_sealed, plain
 from cardproof.core.types import Finding, Place
 from cardproof.snippets.types import Outcome, Status
 
@@ -125,7 +125,7 @@ class _Runs(Stored, frozen=True):
 
 def dump_runs(runs: Iterable[PageRun]) -> str:
     """Return the text of a file with the runs of one page."""
-    return dump_sealed(SCHEMA, plain(_Runs(tuple(runs))))
+    return dump_sealed(SCHEMA, to_plain_data(_Runs(tuple(runs))))
 
 
 def load_runs(path: Path) -> tuple[PageRun, ...]:

@@ -16,9 +16,8 @@ from msgspec import convert
 
 from cardproof.core.digests import digest_of_files
 from cardproof.core.errors import did_you_mean, error_text
-from cardproof.core.files import near_file
 from cardproof.core.measurements import Curve, Preprocessing, Recipe
-from cardproof.core.paths import is_regular
+from cardproof.core.paths import is_regular, suggest_file
 
 if TYPE_CHECKING:
     from torch import nn
@@ -56,7 +55,7 @@ class Zoo(Protocol):
     ``training_log(name)`` the name of the log that comes with the weights and its recipe, ``training_curve(name)`` an
     object with the attributes of :class:`cardproof.core.measurements.Curve` from that log, or None, and
     ``diagram(name)`` how the blocks of the network are built, in the form of
-    :class:`cardproof.zoos.diagrams.Diagram`. In the worker that measures, ``weights_of(name)`` gives the zoo's names of
+    :class:`cardproof.zoos.metadata.Diagram`. In the worker that measures, ``weights_of(name)`` gives the zoo's names of
     all weights of a network with the number of classes of each, and ``stated_results(name)`` the results that the zoo's
     own metadata state for them.
 
@@ -199,7 +198,7 @@ def source_digest(spec: str) -> str:
         raise ZooError(f"zoo '{spec}' cannot be read: {error_text(trouble)}") from trouble
 
 
-def near_names(zoo: Zoo, name: str) -> tuple[str, ...] | None:
+def similar_names(zoo: Zoo, name: str) -> tuple[str, ...] | None:
     """Return the names of a zoo that are most like one that it does not have; None if it has it, or lists no names."""
     function = getattr(zoo, "models", None)
     names = [str(own) for own in function()] if callable(function) else []
@@ -365,7 +364,7 @@ def _no_bytecode() -> Iterator[None]:
 def _import_file(path: Path) -> Any:
     """Import a file from its source, never from cached bytecode."""
     if not path.is_file():
-        raise ImportError(f"no file {path}{near_file(path)}")
+        raise ImportError(f"no file {path}{suggest_file(path)}")
     folder = str(path.parent.resolve())
     if folder not in sys.path:
         sys.path.insert(0, folder)

@@ -26,7 +26,7 @@ _BUNDLED = {"timm": Path(__file__).parent / "names_for_timm.yml"}
 """Tables that come with the package, by zoo."""
 
 
-class Names(Struct, frozen=True):
+class NameTable(Struct, frozen=True):
     """A table of names: patterns of cards' names, each with the zoo's name; the first match counts."""
 
     rows: tuple[tuple[str, str], ...] = ()
@@ -39,11 +39,11 @@ class Names(Struct, frozen=True):
         return next((network for pattern, network in self.rows if _matches(name, pattern)), "")
 
 
-def load_names(settings: Settings) -> Names:
+def load_names(settings: Settings) -> NameTable:
     """Return the table of the setting ``names``, followed by the bundled one for the zoo. Raises InputError."""
     given = read_names(settings.path(settings.names)).rows if settings.names else ()
     bundled = _BUNDLED.get(settings.zoo or "")
-    return Names(given + (read_names(bundled).rows if bundled else ()))
+    return NameTable(given + (read_names(bundled).rows if bundled else ()))
 
 
 def bundled_network(name: str) -> tuple[str, str] | None:
@@ -52,7 +52,7 @@ def bundled_network(name: str) -> tuple[str, str] | None:
     return next(((zoo, network) for zoo, network in found if network), None)
 
 
-def read_names(path: Path) -> Names:
+def read_names(path: Path) -> NameTable:
     """Read a YAML mapping from cards' names, in which ``*`` and ``?`` stand for any characters, to the zoo's names.
 
     A name without a value is the zoo's name too, whatever later lines state. Raises InputError, with file, line and
@@ -66,7 +66,7 @@ def read_names(path: Path) -> Names:
         if not isinstance(value, Scalar) or not isinstance(value.value, str | None):
             raise InputError(f"{value.place}: '{key.text}' needs the name of one network, or nothing")
         rows.append((key.text, value.value or ""))
-    return Names(tuple(rows))
+    return NameTable(tuple(rows))
 
 
 def _matches(name: str, pattern: str) -> bool:

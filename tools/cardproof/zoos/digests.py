@@ -49,7 +49,7 @@ def network_digests(spec: str, names: Iterable[str]) -> dict[str, str]:
         zoo = load_zoo(spec)
         return {name: zoo.digest(name) for name in names}
     source, names = source_digest(spec), list(names)
-    if not names or not is_asked(spec):
+    if not names or not must_ask_zoo(spec):
         return dict.fromkeys(names, source)
     own = _ask(spec, names)
     if not own and (cache := open_cache()):
@@ -59,7 +59,7 @@ def network_digests(spec: str, names: Iterable[str]) -> dict[str, str]:
     return dict.fromkeys(names, source) | digests
 
 
-def is_asked(spec: str) -> bool:
+def must_ask_zoo(spec: str) -> bool:
     """Return whether each build asks a custom zoo, so that nothing can be known to be unchanged without it.
 
     It is asked if its source defines something called ``digest``, until it turns out that the zoo has no such method.
@@ -141,14 +141,14 @@ def main() -> None:
     answer = os.dup(1)
     os.dup2(2, 1)  # what the zoo prints is not the answer
     asked = json.load(sys.stdin)
-    found = answers_of(asked["zoo"], asked["names"])
+    found = digests_from_zoo(asked["zoo"], asked["names"])
     with os.fdopen(answer, "wb") as file:
         file.write(json.dumps(found).encode())
         file.flush()
         os._exit(0)  # threads of the zoo do not keep the build waiting
 
 
-def answers_of(spec: str, names: Iterable[str]) -> dict[str, str]:
+def digests_from_zoo(spec: str, names: Iterable[str]) -> dict[str, str]:
     """Return what a zoo answers in this process; a method that fails is the answer for its name."""
     try:
         zoo: Any = load_zoo(spec)

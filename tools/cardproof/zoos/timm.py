@@ -11,7 +11,7 @@ from cardproof.core.digests import digest_of_distribution
 from cardproof.core.measurements import Preprocessing
 from cardproof.core.types import Place
 from cardproof.zoos import ZooError
-from cardproof.zoos.published import Published, Value
+from cardproof.zoos.metadata import Published, Value, source_file
 
 if TYPE_CHECKING:
     from torch import nn
@@ -141,8 +141,6 @@ def _place(config: Any) -> Place:
     import inspect
 
     from timm.models import model_entrypoint
-
-    from cardproof.zoos.places import source_file
 
     function = model_entrypoint(config.architecture)
     file = source_file(inspect.getsourcefile(function) or "", "timm")

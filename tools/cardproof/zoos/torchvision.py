@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cardproof.core.digests import digest_of_distribution
 from cardproof.core.measurements import Preprocessing, StatedResult
 from cardproof.core.types import Place
-from cardproof.zoos.published import Published, Value
+from cardproof.zoos.metadata import Published, Value, source_file
 
 if TYPE_CHECKING:
     from torch import nn
@@ -159,8 +159,6 @@ class _Entry:
 
     def __init__(self, weights: Any) -> None:
         import inspect
-
-        from cardproof.zoos.places import source_file
 
         kind = type(weights)
         self._name = f"{kind.__module__.replace('.', '/')}.py"

@@ -10,9 +10,9 @@ from typing import Any
 from msgspec import Struct
 
 from cardproof.core.measurements import Counts, Evidence
-from cardproof.core.yaml_text import Inline, to_yaml
+from cardproof.core.yaml import Inline, to_yaml
 from cardproof.judge.checks.data_sets import classes_of
-from cardproof.zoos.published import TASK, Published
+from cardproof.zoos.metadata import TASK, Published
 
 RESERVED_NAMES = frozenset({"index", "compare", "readme", "page"})
 """Names of a site's pages that are not cards."""

@@ -22,7 +22,7 @@ from cardproof.plan.local_files import LocalFiles
 from cardproof.read import Card
 from cardproof.read.cited_results import CitedSource
 from cardproof.read.models import Model
-from cardproof.read.subject import Subject
+from cardproof.read.table_subject import Subject
 
 
 class Context(Struct, frozen=True):

@@ -7,7 +7,7 @@ from decimal import Decimal
 from cardproof.core.numbers import equal_as_written
 from cardproof.core.types import Number
 from cardproof.judge.checks import Context
-from cardproof.read.claims import weights_file
+from cardproof.read.models import weights_file
 
 FEW_DIGITS = 3
 """Digits from which a number that a tool gives, or that is cut off, is told from any other."""

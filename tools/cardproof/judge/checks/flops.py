@@ -116,7 +116,7 @@ from cardproof.judge.checks._counts import (
     reproductions_of,
     tolerance_of,
 )
-from cardproof.read.claims import image_size
+from cardproof.read.models import image_size
 
 
 def judge(claim: Claim, context: Context) -> Judgement:

@@ -60,7 +60,7 @@ from __future__ import annotations
 
 from cardproof.core.types import Claim, Judgement, shorten
 from cardproof.judge.checks import Check, Context
-from cardproof.read.claims import channels_in
+from cardproof.read.models import channels_in
 
 METHOD = "fed square images of this side, and one pixel less, on the meta device"
 

@@ -73,8 +73,8 @@ from cardproof.core.numbers import MAX_TEXT
 from cardproof.core.types import Claim, Finding, Judgement, shorten
 from cardproof.judge.checks import CardContext, Check, Context
 from cardproof.judge.checks._counts import edit, reproductions_of
-from cardproof.read.claims import channels_in, image_size, weights_file
 from cardproof.read.markdown import Fences, split_lines
+from cardproof.read.models import channels_in, image_size, weights_file
 
 METHOD = "compared with the zoo's configuration"
 

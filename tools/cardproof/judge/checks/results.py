@@ -97,7 +97,7 @@ from cardproof.core.numbers import equal_as_written, parse_number, show_count
 from cardproof.core.types import Claim, Finding, Judgement, Number, shorten
 from cardproof.judge.checks import CardContext, Check, Context
 from cardproof.judge.checks._counts import allowed_text, fix_of, is_within, tolerance_of
-from cardproof.read.claims import weights_file
+from cardproof.read.models import weights_file
 
 
 def judge(claim: Claim, context: Context) -> Judgement:

@@ -75,7 +75,7 @@ from cardproof.core.types import Finding, Severity
 from cardproof.core.yaml import Scalar
 from cardproof.judge.checks import CardContext, Check, Context
 from cardproof.plan.local_files import link_of, model_names, model_of_weights
-from cardproof.read.claims import weights_file
+from cardproof.read.models import weights_file
 
 _DIGEST = re.compile(r"-([0-9a-f]{8,64})$")
 _DATE = re.compile(r"20\d\d[01]\d[0-3]\d")

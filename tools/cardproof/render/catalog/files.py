@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import to_builtins
 
-from cardproof.core.json_text import strict_json
+from cardproof.core.json import strict_json
 from cardproof.core.types import VERDICTS
 from cardproof.judge.card_report import CardReport, ModelRow
 from cardproof.render.catalog.badges import MARK

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, convert, field, to_builtins
 
-from cardproof.core.json_text import strict_json
+from cardproof.core.json import strict_json
 from cardproof.core.types import Judgement, Verdict
 from cardproof.evidence.records import file_name
 from cardproof.evidence.schema import schema_of

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
-from cardproof.core.files import show_path, site_lock
-from cardproof.core.paths import files_below, is_inside, is_regular
+from cardproof.core.journal import site_lock
+from cardproof.core.paths import files_below, is_inside, is_regular, show_path
 from cardproof.render.output.text import add_asset_stamp, is_edited, read_stamp
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ from urllib.parse import quote, urljoin
 from msgspec import Struct
 
 from cardproof.core.errors import InputError
-from cardproof.core.files import show_path
-from cardproof.core.paths import files_below, is_inside, is_regular, root_of
+from cardproof.core.paths import files_below, is_inside, is_regular, root_of, show_path
 from cardproof.render.output.text import read_stamp
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
-from cardproof.core.yaml_text import to_yaml
+from cardproof.core.yaml import to_yaml
 from cardproof.render.output.text import inert_text
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from msgspec import Struct
 from cardproof.render.templates import render_layout
 
 if TYPE_CHECKING:
-    from cardproof.zoos.diagrams import Box, Diagram, Panel
+    from cardproof.zoos.metadata import Box, Diagram, Panel
 
 WIDTH = 340
 """Of a panel, in pixels of a narrow screen."""

@@ -1,22 +1,25 @@
-"""The formats of ``cardproof export``, and the files of each."""
+"""The formats of ``cardproof export``, and the files of each; the header for the Hub is in :mod:`.hub`."""
 
 from __future__ import annotations
 
+import re
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
 from cardproof import __version__
+from cardproof.core.clock import build_time
 from cardproof.core.errors import InputError, did_you_mean
-from cardproof.core.json_text import strict_json
+from cardproof.core.json import strict_json
 from cardproof.core.secrets import masked
 from cardproof.core.settings import Settings
-from cardproof.core.types import Judgement, Verdict
-from cardproof.core.yaml import Scalar
-from cardproof.core.yaml_text import to_yaml
+from cardproof.core.types import Judgement, LocalFile, Verdict
+from cardproof.core.yaml import Scalar, to_yaml
 from cardproof.judge.audit import Audit
 from cardproof.judge.card_report import claim_row
+from cardproof.plan.local_files import link_of
 from cardproof.read import Reading
 from cardproof.read.cited_results import read_cited
 from cardproof.read.hub import is_for_hub
@@ -25,7 +28,6 @@ from cardproof.render.catalog.model_records import model_folder
 from cardproof.render.views.about import read_paper
 from cardproof.render.views.cite import cff, is_citable
 from cardproof.report.export.hub import hub_header, readme
-from cardproof.report.export.mlbom import mlbom
 
 FORMATS = {
     "mlbom": "CycloneDX 1.6",
@@ -37,6 +39,9 @@ FORMATS = {
 SCHEMA = "cardproof-export/1"
 """Of the JSON."""
 _INDEX_HEAD = "# Made by cardproof from cards; edit those.\n"
+_ADDRESS = re.compile(r"https?://[^\s<>\"{}|\\^`]+")
+NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://cyclonedx.org/schema/bom-1.6.schema.json#cardproof")
+"""Of serial numbers, which depend on the content only."""
 
 
 def chosen_models(reading: Reading, names: Sequence[str]) -> Reading:
@@ -150,3 +155,91 @@ def _index_result(result: Result) -> dict[str, Any]:
     about = {"Task": result.task, "Dataset": result.dataset}
     metrics = {name.text: value for name, value in result.metrics}
     return {**{key: text for key, text in about.items() if text}, "Metrics": metrics}
+
+
+def mlbom(audit: Audit) -> str:
+    """Return a bill of materials for models (ML-BOM) in CycloneDX 1.6, with the verdict of every claim as a property.
+
+    It has the same bytes for the same cards and evidence. It is put together here since cyclonedx-python-lib (11.12)
+    has no model cards, in which the verdicts are.
+    """
+    components = []
+    for card in audit.reading.cards:
+        for model in card.models:
+            own = audit.verdicts.of_model(card.file, model.key).own
+            components.append(_component(model, card.file, own, audit.local[card.file].weights.get(model.key)))
+    components.sort(key=lambda component: str(component["bom-ref"]))
+    metadata: dict[str, Any] = {
+        "tools": {"components": [{"type": "application", "name": "cardproof", "version": __version__}]}
+    }
+    if when := build_time():
+        metadata = {"timestamp": when, **metadata}
+    content = {"metadata": metadata, "components": components}
+    serial = uuid.uuid5(NAMESPACE, strict_json(content, sort_keys=True))
+    document = {
+        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "serialNumber": f"urn:uuid:{serial}",
+        "version": 1,
+        **content,
+    }
+    return strict_json(document, indent=2) + "\n"
+
+
+def _component(model: Model, file: str, judgements: Sequence[Judgement], weights: LocalFile | None) -> dict[str, Any]:
+    reference = f"{file}#{model.name}"
+    component: dict[str, Any] = {"type": "machine-learning-model", "bom-ref": reference, "name": model.name}
+    if weights:
+        component["hashes"] = [{"alg": "SHA-256", "content": weights.sha256}]
+    references = []
+    for kind, field in (("distribution", "Weights"), ("vcs", "Code"), ("documentation", "Paper")):
+        if (link := link_of(model, field)) and _ADDRESS.fullmatch(link.text):
+            references.append({"type": kind, "url": link.text})
+    if references:
+        component["externalReferences"] = references
+    component["modelCard"] = _model_card(reference, judgements)
+    return component
+
+
+def _model_card(reference: str, judgements: Sequence[Judgement]) -> dict[str, Any]:
+    claims = [judgement.claim for judgement in judgements]
+
+    def texts(kind: str) -> list[str]:
+        return [claim.stated for claim in claims if claim.kind == kind and claim.is_field]
+
+    parameters: dict[str, Any] = {}
+    if tasks := texts("tasks"):
+        parameters["task"] = ", ".join(tasks)
+    if parts := texts("architecture"):
+        parameters["modelArchitecture"] = ", ".join(parts)
+    if data := texts("training data"):
+        parameters["datasets"] = [{"type": "dataset", "name": name} for name in data]
+    card: dict[str, Any] = {"bom-ref": f"{reference}/card"}
+    if parameters:
+        card["modelParameters"] = parameters
+    if metrics := [_metric(judgement) for judgement in judgements if judgement.claim.metric]:
+        card["quantitativeAnalysis"] = {"performanceMetrics": metrics}
+    if properties := [one for judgement in judgements for one in _properties(judgement)]:
+        card["properties"] = properties
+    return card
+
+
+def _metric(judgement: Judgement) -> dict[str, Any]:
+    """Return a metric; its value and its bounds are texts in CycloneDX."""
+    claim = judgement.claim
+    metric: dict[str, Any] = {"type": claim.field, "value": claim.stated.strip().removesuffix("%").rstrip()}
+    if claim.dataset:
+        metric["slice"] = claim.dataset
+    if judgement.interval:
+        low, high = judgement.interval
+        metric["confidenceInterval"] = {"lowerBound": f"{100 * low:.2f}", "upperBound": f"{100 * high:.2f}"}
+    return metric
+
+
+def _properties(judgement: Judgement) -> list[dict[str, str]]:
+    name = f"cardproof:{judgement.claim.label}"
+    facts: list[tuple[str, object]] = [(name, judgement.claim.stated), (f"{name}:verdict", judgement.verdict)]
+    if judgement.found is not None:
+        facts.append((f"{name}:found", judgement.found))
+    return [{"name": key, "value": str(value)} for key, value in facts]

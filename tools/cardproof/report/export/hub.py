@@ -11,14 +11,12 @@ from typing import Any
 from cardproof.core.names import ACCURACIES
 from cardproof.core.secrets import masked
 from cardproof.core.types import Judgement, Place, Verdict
-from cardproof.core.yaml import Mapping, Node, Scalar, Sequence
-from cardproof.core.yaml_text import to_yaml
+from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, to_yaml
 from cardproof.judge.checks.data_sets import common_name
 from cardproof.judge.checks.results import points
 from cardproof.read import Model
 from cardproof.read.cited_results import CitedSource
-from cardproof.read.hub import LISTS, TEXTS
-from cardproof.read.hub_ids import licence_id
+from cardproof.read.hub import LISTS, TEXTS, licence_id
 from cardproof.render.output.text import code_text, markdown_text
 from cardproof.render.views.about import read_paper
 from cardproof.render.views.cite import bibtex

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from cardproof.core.paths import in_repository
 from cardproof.core.terminal import printable
 from cardproof.core.types import Finding, Judgement
 from cardproof.render.output.text import markdown_text
-from cardproof.report.formats.view import View, in_repository
+from cardproof.report.run import View
 from cardproof.report.terminal import headline, shown_counts, summary
 
 COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}

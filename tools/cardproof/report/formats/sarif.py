@@ -15,12 +15,13 @@ from typing import Any
 from urllib.parse import quote
 
 from cardproof import __version__
-from cardproof.core.json_text import strict_json
+from cardproof.core.json import strict_json
+from cardproof.core.paths import in_repository
 from cardproof.core.source import BOM_COLUMN
 from cardproof.core.types import VERDICTS, Finding, Fix
 from cardproof.judge.checks import Check, all_checks, checks_by_word
 from cardproof.report.baseline import Key, key_of
-from cardproof.report.formats.view import View, in_repository
+from cardproof.report.run import View
 from cardproof.report.terminal import summary
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"

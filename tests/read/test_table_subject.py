@@ -7,7 +7,7 @@ import pytest
 from cardproof.core.types import Place
 from cardproof.read import read_cards
 from cardproof.read.models import Table
-from cardproof.read.subject import data_sets_in, subject_of, subject_of_results, subjects_of
+from cardproof.read.table_subject import data_sets_in, subject_of, subject_of_results, subjects_of
 
 
 def table(*heads: str, caption: str = "", headings: tuple[str, ...] = ()) -> Table:

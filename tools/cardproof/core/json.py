@@ -1,4 +1,4 @@
-"""Sealed JSON records: readable, in stable order, and with a digest that reveals edits by hand."""
+"""JSON: texts that every reader accepts, and sealed records, whose digest reveals edits by hand."""
 
 from __future__ import annotations
 
@@ -12,16 +12,39 @@ from msgspec import Struct, convert, to_builtins
 
 from cardproof.core.digests import digest_of_data
 from cardproof.core.errors import InputError
-from cardproof.core.files import show_path
-from cardproof.core.paths import is_regular
+from cardproof.core.paths import is_regular, show_path
 
 T = TypeVar("T")
+
+MOST_BITS = 10_000
+"""Of a whole number in a text; Python refuses to write much longer ones."""
 
 MOST_BYTES = 256 * 1024**2
 """Largest record that is read: no measurement gives more."""
 
 MOST_DIGITS = 18
 """Longest number that a measurement gives."""
+
+
+def strict_json(data: Any, **options: Any) -> str:
+    """Return data as JSON, with null for what it cannot hold; ``options`` are those of :func:`json.dumps`.
+
+    It cannot hold infinity, NaN and endless numbers.
+    """
+    try:
+        return json.dumps(data, ensure_ascii=False, allow_nan=False, **options)
+    except ValueError:
+        return json.dumps(_without_infinity(data), ensure_ascii=False, allow_nan=False, **options)
+
+
+def _without_infinity(data: Any) -> Any:
+    if isinstance(data, float):
+        return data if math.isfinite(data) else None
+    if isinstance(data, int):
+        return data if data.bit_length() < MOST_BITS else None
+    if isinstance(data, dict):
+        return {key: _without_infinity(value) for key, value in data.items()}
+    return [_without_infinity(item) for item in data] if isinstance(data, list | tuple) else data
 
 
 class TamperedError(Exception):
@@ -32,7 +55,7 @@ class NewerError(InputError):
     """A stored record that a newer cardproof wrote: this one cannot read it and must not overwrite it."""
 
 
-def plain(record: Struct) -> dict[str, Any]:
+def to_plain_data(record: Struct) -> dict[str, Any]:
     """Return a record as plain data for JSON; fractions become text."""
     found: dict[str, Any] = to_builtins(record, enc_hook=str)
     return found

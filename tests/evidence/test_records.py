@@ -1,4 +1,4 @@
-"""The evidence store: written at once, stale when an input changes, never believed when it cannot be compared."""
+"""Records of evidence: written at once, stale when an input changes, and as the published schema says."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import json
 
 import pytest
 from convnets import ROOT
-from outlet_runs import claim_rows
+from jsonschema import Draft202012Validator, ValidationError
+from report_runs import claim_rows
 from sites import ONE_JOB, PARAMETERS
 
 from cardproof.build import render
 from cardproof.core.digests import digest_of_data
 from cardproof.core.errors import InputError
-from cardproof.core.sealed_json import NewerError, TamperedError, dump_sealed, plain
+from cardproof.core.json import NewerError, TamperedError, dump_sealed, to_plain_data
 from cardproof.core.settings import load_settings
-from cardproof.evidence.records import Record, load
+from cardproof.evidence.records import Record, load_record
+from cardproof.evidence.schema import evidence_schema, schema_text
 from cardproof.measure import submit as engine
 from cardproof.snippets.results import SCHEMA, load_runs
 from cardproof.zoos import ZooError
@@ -28,7 +30,7 @@ def build(site, **options):
 
 
 def record(site, name: str = "tiny") -> Record:
-    return load(site / f"docs/evidence/{name}.json")
+    return load_record(site / f"docs/evidence/{name}.json")
 
 
 def edit(path, old: str, new: str) -> None:
@@ -221,7 +223,7 @@ def test_a_whole_record_with_a_field_that_nobody_knows_is_a_newer_one(site):
 
 def test_runs_of_snippets_of_an_earlier_version_have_more_fields_and_can_be_read(tmp_path):
     runs = load_runs(ROOT / "docs/evidence/snippets/templates-models-res2next.json")
-    earlier = [{**plain(run), "outline_key": "sha256:0", "first": 3, "starts": [3]} for run in runs]
+    earlier = [{**to_plain_data(run), "outline_key": "sha256:0", "first": 3, "starts": [3]} for run in runs]
     (tmp_path / "runs.json").write_text(dump_sealed(SCHEMA, {"runs": earlier}))
     assert runs
     assert load_runs(tmp_path / "runs.json") == runs
@@ -260,3 +262,36 @@ def test_a_time_of_the_source_that_is_no_number_is_bad_input(site, monkeypatch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
     with pytest.raises(InputError, match="SOURCE_DATE_EPOCH=yesterday"):
         build(site)
+
+
+RECORDS = sorted((ROOT / "docs/evidence").glob("*.json"))
+VALIDATOR = Draft202012Validator(evidence_schema())
+
+
+def test_the_committed_schema_is_what_the_code_says():
+    assert (ROOT / "docs/data/evidence.schema.json").read_text(encoding="utf-8") == schema_text()
+
+
+def test_the_schema_is_one():
+    Draft202012Validator.check_schema(evidence_schema())
+
+
+def test_there_are_records():
+    assert RECORDS
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
+def test_every_committed_record_is_as_the_schema_says_and_has_no_field_beyond_it(path):
+    record = json.loads(path.read_text(encoding="utf-8"))
+    VALIDATOR.validate(record)
+    assert record.keys() <= evidence_schema()["properties"].keys()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("model", 1), ("schema", "cardproof-evidence/2"), ("counts", {"parameters": "many"}), ("seal", "none")],
+)
+def test_a_record_with_a_wrong_value_is_not_as_the_schema_says(field, value):
+    record = json.loads(RECORDS[0].read_text(encoding="utf-8"))
+    with pytest.raises(ValidationError):
+        VALIDATOR.validate({**record, field: value})

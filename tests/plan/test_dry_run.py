@@ -9,7 +9,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 from msgspec.structs import replace
-from sites import CARD, ONE_JOB
+from sites import CARD, ONE_JOB, OTHER
 
 from cardproof.build import dry_run_of_render, render
 from cardproof.commands.cli import cardproof
@@ -18,6 +18,12 @@ from cardproof.core.settings import load_settings
 from cardproof.plan.dry_run import dry_run, json_of_dry_run, text_of_dry_run
 from cardproof.plan.options import parse_force
 from cardproof.read import read_cards
+
+
+@pytest.fixture
+def site(site):
+    (site / "templates/models/other.md").write_text(OTHER)
+    return site
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from outlet_runs import claim_rows
+from report_runs import claim_rows
 from sites import ONE_JOB, cardproof
 
 from cardproof.build import audit
@@ -20,8 +20,8 @@ from cardproof.core.types import Number, Place
 from cardproof.evidence.records import dependencies
 from cardproof.plan.recall import plan
 from cardproof.read import read_cards
-from cardproof.read.claims import make_claim
-from cardproof.zoos.aliases import Names, load_names, read_names
+from cardproof.read.models import make_claim
+from cardproof.zoos.aliases import NameTable, load_names, read_names
 
 ZOO = """
 from torch import nn
@@ -267,4 +267,4 @@ def test_every_row_names_a_network_with_the_parameters_that_the_metafile_states(
 
 @given(st.text(alphabet="ab-*?[]!", max_size=8), st.text(alphabet="ab-*[", max_size=8))
 def test_patterns_are_those_of_file_names(pattern, name):
-    assert bool(Names(((pattern, "net"),)).network(name)) == (fnmatchcase(name, pattern) or name == pattern)
+    assert bool(NameTable(((pattern, "net"),)).network(name)) == (fnmatchcase(name, pattern) or name == pattern)

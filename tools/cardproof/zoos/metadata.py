@@ -1,12 +1,84 @@
-"""Places of values in the Python source of a zoo, found in its syntax tree without running it."""
+"""What a zoo states about its models: metadata, the place in its source where each value stands, and diagrams."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any, Literal
+
+from msgspec import Struct, convert
 
 from cardproof.core.types import Place
+from cardproof.zoos import BUILT_IN, load_zoo
+
+TASK = "Image Classification"
+
+
+class Value(Struct, frozen=True):
+    """One value, as a card would state it."""
+
+    field: str
+    """In the words of cards."""
+    text: str
+    """With its unit, and the digits that the zoo's source writes."""
+    key: str
+    """Its name in the metadata."""
+    place: Place
+
+
+class Published(Struct, frozen=True):
+    """What a zoo says of one model with its weights."""
+
+    model: str
+    place: Place
+    """Where the zoo's source has the entry."""
+    weights: str = ""
+    """Address of the file, or of the repository that holds it; empty if none is published."""
+    licence: str = ""
+    data: tuple[str, ...] = ()
+    """What the weights were trained on, as far as the metadata says it."""
+    values: tuple[Value, ...] = ()
+    results: tuple[tuple[str, tuple[Value, ...]], ...] = ()
+    """Data sets with the metrics on each."""
+
+
+class ModelList(Struct, frozen=True):
+    """Some models of a zoo."""
+
+    title: str
+    """The zoo's name, as readers know it."""
+    version: str
+    """Of its distribution; empty if it is none."""
+    address: str
+    """Where its metadata is to be read; empty if it has none."""
+    models: tuple[Published, ...]
+    """In the order of the zoo, each once."""
+
+    @property
+    def source(self) -> str:
+        """Name and version."""
+        return f"{self.title} {self.version}".strip()
+
+
+def as_published(model: str, given: Any) -> Published:
+    """Return what a zoo says of a model in our own words; of a zoo of the user's own, the link of its ``weights``."""
+    if isinstance(given, Published):
+        return given
+    place = Place(model, 0, 0)  # the zoo's own source is not known
+    if given is None:
+        return Published(model, place)
+    link = given if isinstance(given, str) else _text(given, "url", "link")
+    return Published(model, place, link, "" if isinstance(given, str) else _text(given, "licence", "license"))
+
+
+def _text(given: Mapping[str, Any] | Any, *keys: str) -> str:
+    for key in keys:
+        value = given.get(key) if hasattr(given, "get") else getattr(given, key, None)
+        if isinstance(value, str):
+            return value
+    return ""
 
 
 class SourceFile:
@@ -95,3 +167,44 @@ def source_file(path: str, package: str) -> SourceFile | None:
 
 def _assigns(statement: ast.Assign, name: str) -> bool:
     return any(isinstance(target, ast.Name) and target.id == name for target in statement.targets)
+
+
+class Box(Struct, frozen=True):
+    """A part of a block."""
+
+    text: str
+    y: int
+    """Row, from the top."""
+    x: int = 0
+    """First column."""
+    width: int = 1
+    """Columns."""
+    kind: Literal["layer", "sum", "text"] = "layer"
+
+
+class Panel(Struct, frozen=True):
+    """One picture of a diagram."""
+
+    title: str
+    description: str
+    columns: int
+    boxes: tuple[Box, ...]
+    arrows: tuple[tuple[int, int], ...]
+    """Positions of boxes: from, to."""
+
+
+class Diagram(Struct, frozen=True):
+    """How the blocks of a network are built."""
+
+    caption: str
+    """What the pictures show, with the numbers of the model."""
+    panels: tuple[Panel, ...]
+
+
+def diagram_of(spec: str | None, name: str) -> Diagram | None:
+    """Return the diagram that a built-in zoo has of a model, without torch; None if it has none."""
+    describe = getattr(load_zoo(spec), "diagram", None) if spec in BUILT_IN else None
+    try:
+        return convert(describe(name), Diagram) if describe else None
+    except (LookupError, ValueError):  # the zoo does not know the model
+        return None

@@ -1,22 +1,20 @@
-"""Models of a text: what several places state of one, and timm's list "Model Stats"."""
+"""The list "Model Stats" of timm's cards for the Hub, and like lists: which models they are of, and what they state."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from msgspec import Struct, field
-from msgspec.structs import replace
 
 from cardproof.core.names import canonical_dataset, kind_of, normal_field, scale_of
 from cardproof.core.numbers import MAX_TEXT, has_own_scale, parse_stated
 from cardproof.core.source import Source
 from cardproof.core.types import Number
-from cardproof.core.yaml import Mapping, Node, Scalar
-from cardproof.read.claims import TableValue, parse_size
+from cardproof.core.yaml import Mapping, Scalar
 from cardproof.read.markdown import Line, text_lines
-from cardproof.read.models import Form, Model, UnreadTable
-from cardproof.read.table_cells import inner
+from cardproof.read.models import Model, TableValue, UnreadTable, parse_size, stated_model
+from cardproof.read.table_cells import span_without_marks
 from cardproof.read.table_columns import COUNTS
 from cardproof.read.table_values import LEAST_RATIO, SMALLEST
 
@@ -88,34 +86,7 @@ class _Title(Struct, frozen=True):
     """Whether it says "Model card for"."""
 
 
-def merged(model: Model, *others: Model) -> Model:
-    """Return a model with the fields and results that other places of the same file state for it."""
-    if not others:
-        return model
-    every = (model, *others)
-    metadata: dict[str, tuple[Scalar, Node]] = {}
-    for key, entry in (pair for one in every if one.metadata for pair in one.metadata.entries.items()):
-        metadata[key if key not in metadata else f"{key} {entry[1].start}"] = entry
-    name, own = next(one.fields.entries["metadata"] for one in (*others, model) if one.metadata)
-    entries = {key: entry for one in reversed(every) for key, entry in one.fields.entries.items()}
-    entries = {**entries, "metadata": (name, Mapping(own.source, own.start, own.end, metadata))}
-    fields = Mapping(model.fields.source, model.fields.start, model.fields.end, entries)
-    results = tuple(result for one in every for result in one.results)
-    return replace(model, fields=fields, results=results)
-
-
-def stated_model(source: Source, name: Scalar, cells: Iterable[tuple[Scalar, Scalar]], form: Form) -> Model:
-    """Return a model with pairs of field and value as its metadata."""
-    metadata: dict[str, tuple[Scalar, Node]] = {}
-    for key, value in cells:
-        metadata[key.text.lower() if key.text.lower() not in metadata else f"{key.text} {value.start}"] = (key, value)
-    inner = Mapping(source, name.start, name.end, metadata)
-    key = Scalar(source, name.start, name.start, "Metadata", "Metadata", "")
-    fields = Mapping(source, name.start, name.end, {"metadata": (key, inner)})
-    return Model(name.text, name.place, (), fields, (), form)
-
-
-def read_details(
+def read_model_stats(
     source: Source, start: int, header: Mapping | None = None, only: str = ""
 ) -> tuple[Model | None, list[UnreadTable]]:
     """Return what the list "Model Stats" states of the page's model, and the lists with counts that are not read.
@@ -214,7 +185,7 @@ def _listed(source: Source, line: Line, current: _List | None, lists: list[_List
         lists.append(current)
     if match and level == current.level:
         first = line.start + match.start("value")
-        span = inner(source.text, first, first + len(match["value"].rstrip()))
+        span = span_without_marks(source.text, first, first + len(match["value"].rstrip()))
         text = source.text[slice(*span)]
         value = Scalar(source, *span, text, text, "")
         current.entries.append(_Entry(_scalar(source, line, *match.span("key")), value))

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from outlet_runs import judged, refuted, run_of
+from report_runs import judged, refuted, run_of
 from sites import CARD, build, cardproof
 
+from cardproof.build import audit
+from cardproof.core.settings import Settings
 from cardproof.core.types import Finding, Fix, Place
 from cardproof.judge.card_report import is_checkable
 from cardproof.report.run import Run
-from cardproof.report.terminal import print_report, summary
+from cardproof.report.terminal import json_of, print_report, summary
 
 NET = """
 Type: model-index
@@ -188,3 +191,23 @@ def test_errors_are_printed_first_and_notes_on_one_convention_once(capsys):
     places = "1.md:5:1, 2.md:5:1, 3.md:5:1 and 2 more"
     assert second == f"1.md:5:1: note [flops] 10 FLOPs are by fvcore's convention: {rule} ({places})"
     assert text.count("fvcore") == 1
+
+
+def test_each_card_gives_its_long_lists_once(write):
+    write("cards/tiny.md", CARD)
+    write("cards/other.md", CARD.replace("tiny", "other"))
+    run = audit([Path("cards")], Settings())
+    asked: list[str] = []
+
+    def counted(card):
+        def full():
+            asked.append(card.file)
+            return card.full()
+
+        return replace(card, full=full)
+
+    expected = json_of(run)
+    run.cards = [counted(card) for card in run.cards]
+    assert json_of(run) == expected
+    assert asked == ["cards/other.md", "cards/tiny.md"]
+    assert {claim["model"] for claim in json.loads(expected)["claims"]} == {"tiny", "other"}

@@ -1,4 +1,4 @@
-"""Runs for tests of outlets, put together of findings and claims without measuring anything."""
+"""Runs for tests of reports, put together of findings and claims without measuring anything."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from cardproof.core.types import Finding, Fix, Judgement, Place
 from cardproof.judge.card_report import CardLists, CardReport, claim_row, statement
-from cardproof.read.claims import make_claim
+from cardproof.read.models import make_claim
 from cardproof.report.run import Run
 
 

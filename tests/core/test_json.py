@@ -13,8 +13,8 @@ from msgspec import Struct
 from sites import build
 
 from cardproof.core.digests import digest_of_data
-from cardproof.core.sealed_json import NewerError, TamperedError, dump_sealed, load_sealed
-from cardproof.evidence.records import file_name, load
+from cardproof.core.json import NewerError, TamperedError, dump_sealed, load_sealed
+from cardproof.evidence.records import file_name, load_record
 
 
 def resealed(path, change) -> None:
@@ -71,21 +71,21 @@ def stored(tmp_path):
 def test_a_record_with_values_that_no_measurement_gives_is_refused(stored, change):
     resealed(stored, change)
     with pytest.raises(TamperedError):
-        load(stored)
+        load_record(stored)
 
 
 @pytest.mark.parametrize("content", BYTES.values(), ids=BYTES)
 def test_a_record_that_is_not_json_is_refused(stored, content):
     stored.write_bytes(content)
     with pytest.raises(TamperedError):
-        load(stored)
+        load_record(stored)
 
 
 @pytest.mark.parametrize("length", [1, 20, 33, 34, 35, 100])
 def test_a_record_that_was_cut_off_is_refused(stored, length):
     stored.write_bytes(stored.read_bytes()[:length])
     with pytest.raises(TamperedError):
-        load(stored)
+        load_record(stored)
 
 
 def pipe(path) -> None:
@@ -110,7 +110,7 @@ NO_FILES = (device, folder, *([pipe] if hasattr(os, "mkfifo") else []))
 def test_what_is_no_file_is_not_read_as_a_record(stored, replace):
     replace(stored)
     with pytest.raises(TamperedError):
-        load(stored)
+        load_record(stored)
 
 
 @pytest.mark.attack(
