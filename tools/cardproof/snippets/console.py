@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import re
 
 from msgspec import Struct
@@ -18,14 +17,8 @@ LEFT_OUT = {
     "REQUIRES": "marked '# doctest: +REQUIRES', a condition of xdoctest that is not decided here",
 }
 """Flags whose examples are not run, with the reason."""
-FLAGS = frozenset({*doctest.OPTIONFLAGS_BY_NAME, *LEFT_OUT, *IGNORED_OUTPUT}) | {
-    "ALLOW_BYTES",
-    "ALLOW_UNICODE",
-    "FLOAT_CMP",
-    "IGNORE_WARNINGS",
-    "NUMBER",
-}
-"""Flags of doctest, pytest, pytest-doctestplus and xdoctest that are known here."""
+OTHER_FLAGS = frozenset({"ALLOW_BYTES", "ALLOW_UNICODE", "FLOAT_CMP", "IGNORE_WARNINGS", "NUMBER"})
+"""Further flags of pytest, pytest-doctestplus and xdoctest that are known here, beside doctest's own."""
 
 _PROMPT = re.compile(r"(?m)^[ \t]*>>>(?:[ \t]|$)")
 _DIRECTIVE = re.compile(r"""#\s*x?doctest:\s*((?:[^\n'"(#]|\([^)\n]*\))*)(?=#|$)""", re.MULTILINE)
@@ -61,12 +54,6 @@ class Example(Struct, frozen=True):
         return self.left_out is None and self.flags.isdisjoint(IGNORED_OUTPUT)
 
 
-class _Parser(doctest.DocTestParser):
-    """Doctest's own, which leaves directives alone: it ends at flags of other tools."""
-
-    _OPTION_DIRECTIVE_RE = re.compile(r"(?!)")
-
-
 def is_console(code: str) -> bool:
     """Return whether code has prompts, at its beginning or after lines of Python."""
     first = next((line for line in code.split("\n") if line.strip()), "")
@@ -77,8 +64,12 @@ def is_console(code: str) -> bool:
 
 def examples(code: str) -> tuple[Example, ...]:
     """Return the examples of a console; Python before the first prompt is one of them. Raises ConsoleError."""
+    from doctest import DocTestParser  # not small, and few pages have consoles
+
+    parser = DocTestParser()
+    parser._OPTION_DIRECTIVE_RE = re.compile(r"(?!)")  # type: ignore[attr-defined]  # it ends at flags of other tools
     try:
-        found = _Parser().get_examples(code + "\n")
+        found = parser.get_examples(code + "\n")
     except ValueError as trouble:
         match = _TROUBLE.match(str(trouble))
         raise ConsoleError(match[2] if match else str(trouble), int(match[1]) if match else 1) from None
@@ -101,14 +92,17 @@ def examples(code: str) -> tuple[Example, ...]:
 
 def _flags(source: str) -> tuple[frozenset[str], tuple[str, ...]]:
     """Return the flags that directives turn on, and the words that are not known here."""
+    from doctest import OPTIONFLAGS_BY_NAME
+
+    known = {*OPTIONFLAGS_BY_NAME, *LEFT_OUT, *IGNORED_OUTPUT, *OTHER_FLAGS}
     on: set[str] = set()
     unknown = []
     for directive in _DIRECTIVE.finditer(source):
         for match in _FLAG.finditer(directive[1]):
             sign, name = match.groups()
-            if name == "SKIP" or (name in FLAGS and sign):
+            if name == "SKIP" or (name in known and sign):
                 (on.discard if sign == "-" else on.add)(name)
-            if name not in FLAGS or not sign:
+            if name not in known or not sign:
                 unknown.append(match[0])
     return frozenset(on), tuple(unknown)
 
