@@ -50,9 +50,10 @@ def test_a_warm_render_runs_where_torch_cannot_be_imported(tmp_path, monkeypatch
     assert warm.returncode == 0, warm.stderr
 
 
-def test_a_plain_page_is_run_where_only_what_it_needs_can_be_imported(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("page", "unneeded"), [("page.md", ()), ("README.md", ("markdown", "pymdownx"))])
+def test_a_plain_page_is_run_where_only_what_it_needs_can_be_imported(tmp_path, monkeypatch, page, unneeded):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "page.md").write_text("# Page\n\n```python\nprint(1)\n# prints: 1\n```\n")
-    run = "from cardproof.commands.cli import main; sys.argv = ['cardproof', 'snippets', 'page.md']; main()"
-    done = python(run, ("torch", "mkdocs", "jinja2", "numpy", "yaml", "rich", "filelock"))
+    (tmp_path / page).write_text("# Page\n\n```python\nprint(1)\n# prints: 1\n```\n")
+    run = f"from cardproof.commands.cli import main; sys.argv = ['cardproof', 'snippets', '{page}']; main()"
+    done = python(run, ("torch", "mkdocs", "jinja2", "numpy", "yaml", "rich", "filelock", "doctest", *unneeded))
     assert (done.returncode, done.stdout[:15]) == (0, "1 page: 1 pass;"), done.stderr

@@ -11,14 +11,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import markdown  # type: ignore[import-untyped]
-from markdown.extensions.attr_list import get_attrs  # type: ignore[import-untyped]
-from pymdownx.superfences import (  # type: ignore[import-untyped]
-    RE_NESTED_FENCE_START,
-    RE_OPTIONS,
-    SuperFencesBlockPreprocessor,
-)
-
 from cardproof.core.paths import is_inside, is_regular, root_of, root_of_argument
 from cardproof.snippets.find.page import (
     CONSOLE,
@@ -35,6 +27,7 @@ from cardproof.snippets.find.page import (
 )
 
 if TYPE_CHECKING:
+    from markdown import Markdown  # type: ignore[import-untyped]
     from markdown_it.token import Token
 
 SUPERFENCES, SNIPPETS = "pymdownx.superfences", "pymdownx.snippets"
@@ -59,7 +52,9 @@ def convert_page(
     configs = deepcopy(dict(extension_configs))
     if SNIPPETS in extensions:
         configs[SNIPPETS] = _include_config(configs.get(SNIPPETS) or {}, base_path)
-    converter = markdown.Markdown(extensions=list(extensions), extension_configs=configs)
+    from markdown import Markdown  # a README of plain CommonMark needs no Markdown of a site
+
+    converter = Markdown(extensions=list(extensions), extension_configs=configs)
     if "strip-html" in converter.postprocessors:
         converter.postprocessors.deregister("strip-html")  # it would remove the comments
     includes = _Includes(converter, base_path)
@@ -90,14 +85,17 @@ def _origins(source: Sequence[tuple[str, Origin]], lines: Sequence[str]) -> tupl
 class _Recorder:
     """Watches superfences: each block that it formats gets a mark in the HTML."""
 
-    def __init__(self, converter: markdown.Markdown) -> None:
+    def __init__(self, converter: Markdown) -> None:
         self.lines: list[str] = []
         self.fences: list[Fence] = []
         self.refused: set[int] = set()
+        from pymdownx.superfences import SuperFencesBlockPreprocessor  # type: ignore[import-untyped]
+
         names = converter.preprocessors
         self._site_has_superfences = "fenced_code_block" in names and isinstance(
             names["fenced_code_block"], SuperFencesBlockPreprocessor
         )
+        self._plain = SuperFencesBlockPreprocessor.highlight
         if not self._site_has_superfences:
             converter.registerExtensions([SUPERFENCES], {})
         self._watch_lines(names["fenced_code_block"])
@@ -136,7 +134,7 @@ class _Recorder:
                 return
             number, stored = len(self.fences), len(processor.stack)
             fence = Fence(start, end, processor.lang or "", tuple(processor.classes), _attributes(header))
-            plain = getattr(processor.formatter, "__func__", None) is SuperFencesBlockPreprocessor.highlight
+            plain = getattr(processor.formatter, "__func__", None) is self._plain
             processor.formatter = _marking(_unhighlighted if plain else processor.formatter, fence, number)
             process(ws, content, start, end)
             if len(processor.stack) > stored:
@@ -169,6 +167,9 @@ def _unhighlighted(**arguments: Any) -> str:
 
 
 def _attributes(header: str) -> dict[str, str]:
+    from markdown.extensions.attr_list import get_attrs  # type: ignore[import-untyped]
+    from pymdownx.superfences import RE_NESTED_FENCE_START, RE_OPTIONS
+
     match = RE_NESTED_FENCE_START.match(header, indentation(header))
     if not match:
         return {}
@@ -180,7 +181,7 @@ def _attributes(header: str) -> dict[str, str]:
 class _Includes:
     """Watches the snippet preprocessor of one converter; ``lines`` and ``missing`` are filled by the conversion."""
 
-    def __init__(self, converter: markdown.Markdown, base_path: str | Path) -> None:
+    def __init__(self, converter: Markdown, base_path: str | Path) -> None:
         self.lines: list[tuple[str, Origin]] = []
         """Each line after inclusion with its origin; empty if the site has no snippets."""
         self.missing: list[str] = []
