@@ -297,3 +297,27 @@ def test_a_column_of_exact_counts_of_another_program_is_set_aside_once() -> None
     (finding,) = set_aside_outvoted(judged, [table])
     assert finding.check == "other-networks"
     assert [one.judgement.verdict for one in judged] == ["confirmed", "unchecked"] * 3
+
+
+@pytest.mark.parametrize(
+    ("stated", "parameters", "statistics", "verdict"),
+    [
+        ("25.60M", 25_549_352, 45_440, "unchecked"),  # 25.59M by Keras: 25.6M in a column of two decimals
+        ("11.80M", 11_779_624, 0, "unchecked"),
+        ("7.00M", 6_716_272, 0, "unchecked"),
+        ("11.80M", 11_849_999, 0, "unchecked"),
+        ("11.80M", 11_850_001, 0, "refuted"),
+        ("25.61M", 25_549_352, 0, "refuted"),
+        ("11.80M", 11_802_000, 0, "confirmed"),
+        ("25.60M", 25_549_352, 51_000, "confirmed"),  # exactly Keras's
+    ],
+)
+def test_a_zero_that_may_only_fill_its_cell_refutes_nothing(stated, parameters, statistics, verdict) -> None:
+    def row(name: str, text: str, parameters: int, statistics: int = 0) -> tuple[str, Context]:
+        return text, context_of(name, 100 * parameters, statistics=statistics)
+
+    settled = column_of(
+        row("a", stated, parameters, statistics), row("b", "1.23M", 1_230_000), row("c", "4.56M", 4_560_000),
+        field="Parameters",
+    )  # fmt: skip
+    assert settled.judgements[0].verdict == verdict

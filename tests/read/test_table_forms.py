@@ -69,6 +69,11 @@ def test_a_head_is_a_field_and_a_unit(head, kind, scale):
     assert (kind_of(head), scale_of(head)) == (kind, scale)
 
 
+@pytest.mark.parametrize("head", ["Model", "模型", "**模型名称**", "モデル", "Modell", "Modèle", "Modelo"])
+def test_models_are_named_in_a_column_of_models_in_several_languages(head):
+    assert numbers(f"| {head} | Params (M) |\n| :-- | --: |\n| net_a | 11.7 |\n") == {"net_a": 11_700_000}
+
+
 @pytest.mark.parametrize("head", ["FLOPs@1", "Params'", "top-1 error", "image_mparams", "MACs per token"])
 def test_other_heads_are_no_field_of_a_network(head):
     assert kind_of(head) not in ("flops", "parameters", "top 1 accuracy")

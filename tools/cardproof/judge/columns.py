@@ -56,6 +56,7 @@ def judge_columns(judged: Iterable[Judged]) -> list[Finding]:
 
 def _judge_column(rows: list[Judged]) -> Iterator[Finding]:
     yield from _warn_of_form(rows)
+    _set_aside_padded(rows)
     judged = [row for row in rows if row.judgement.verdict in ("confirmed", "refuted")]
     known = bool(judged) and judged[0].context.settings.conventions == "known"
     of_tools = Counter(name for row in judged if known and row.refuted for name in _fits(row))
@@ -64,6 +65,23 @@ def _judge_column(rows: list[Judged]) -> Iterator[Finding]:
         yield from _confirm_conventions([row for row in judged if not row.merged])
     _set_aside_at_assumed_size([row for row in judged if row.claim.kind == "flops" and not row.merged])
     _drop_contradictions([row for row in judged if row.refuted and row.judgement.explained and not row.merged])
+
+
+_PADDED = re.compile(r"[^.]*\.\d*?(0+)(?!\d)[^.]*")
+"""A number whose decimals end in zeros, and its unit."""
+
+
+def _set_aside_padded(rows: list[Judged]) -> None:
+    """Set aside the cells of a table that are right without their last zeros, which may only fill the cell."""
+    for row in rows:
+        zeros = _PADDED.fullmatch(row.claim.stated) if row.claim.column and len(rows) >= FEW_ROWS else None
+        if zeros is None or not row.refuted or _fits(row):
+            continue
+        number = replace(row.stated, quantum=row.stated.quantum * 10 ** len(zeros[1]))
+        found = found_count(row.context, row.what)
+        counts = [found, *conventions_of(row.context, row.what).values()]
+        if any(count is not None and equal_as_written(count, number) for count in counts):
+            row.set_aside("it is right at fewer digits, and its last zeros may only fill the cell of the table")
 
 
 def _set_aside_at_assumed_size(rows: list[Judged]) -> None:

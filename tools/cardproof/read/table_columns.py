@@ -22,10 +22,11 @@ KINDS = (*COUNTS, "image size", *ACCURACIES)
 """Kinds of fields that a column may state."""
 NAMES = (
     *("model", "model name", "models", "network", "networks", "model id", "model variant"),
+    *("模型", "模型名称", "モデル", "modell", "modèle", "modelo"),
     *("architecture", "arch", "variant", "name", "net"),
 )
 """Heads of the column with the models, the clearest first; the last five need a column of counts in the table."""
-CLEAR = 7
+CLEAR = 13
 _SIZES = (
     *("input", "input res", "input shape", "input dim", "size", "test size", "eval size"),
     *("test resolution", "test res", "eval resolution", "image res", "img res", "crop size", "image", "img"),
