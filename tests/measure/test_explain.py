@@ -247,7 +247,7 @@ def test_a_run_that_is_known_already_is_not_made_again(stated: int, monkeypatch:
     plain = explain(model, counts, (32, 32), questions)
     shapes: list[tuple[int, ...]] = []
     monkeypatch.setattr(
-        "cardproof.measure.explain.runs.tally", lambda model, shape: shapes.append(shape) or tally(model, shape)
+        "cardproof.measure.explain.candidates.tally", lambda model, shape: shapes.append(shape) or tally(model, shape)
     )
     assert explain(model, counts, (32, 32), questions, ran) == plain != ()
     assert (3, 32, 32) not in shapes

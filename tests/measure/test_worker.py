@@ -10,7 +10,7 @@ import pytest
 from convnets import ROOT, convnet, question
 from torch import nn
 
-from cardproof.measure.worker import measure_model
+from cardproof.measure.record import measure_model
 
 
 class Zoo:

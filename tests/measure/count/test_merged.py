@@ -10,9 +10,8 @@ from torch import Tensor, nn
 
 from cardproof.core.measurements import Totals
 from cardproof.measure.count.build import build_on_meta
-from cardproof.measure.count.counts import count
-from cardproof.measure.count.merged import count_merged
-from cardproof.measure.worker import measure_model
+from cardproof.measure.count.counts import count, count_merged
+from cardproof.measure.record import measure_model
 from cardproof.zoos import load_zoo
 
 IMAGE = (4, 8, 8)

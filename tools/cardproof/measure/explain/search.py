@@ -21,10 +21,19 @@ from msgspec import Struct
 from cardproof.core.measurements import Counts, Reproduction
 from cardproof.core.types import Question
 from cardproof.measure.count.tools import COLUMNS
-from cardproof.measure.explain.inputs import Shape, usual_inputs
+from cardproof.measure.explain.candidates import (
+    FACTORS,
+    Run,
+    Runs,
+    Shape,
+    Way,
+    describe_way,
+    make_run,
+    solve_side,
+    usual_inputs,
+    ways,
+)
 from cardproof.measure.explain.parameters import USUAL_CLASSES, Stated, explain_parameters
-from cardproof.measure.explain.runs import Run, Runs, make_run, solve_side
-from cardproof.measure.explain.ways import FACTORS, Way, describe_way, ways
 
 if TYPE_CHECKING:
     from torch import nn
