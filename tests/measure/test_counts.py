@@ -24,7 +24,7 @@ from cardproof.measure.count.counts import count
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from corpus import Corpus
+    from conftest import Corpus
 
     from cardproof.core.measurements import Counts
 

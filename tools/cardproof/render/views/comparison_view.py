@@ -14,7 +14,7 @@ from cardproof.render.output.text import page_link, slug
 from cardproof.render.views.claims import UNITS, short_count
 from cardproof.render.views.comparison import LEAST_MODELS, Comparison, count_verdict
 from cardproof.render.views.evidence import dataset_name
-from cardproof.render.views.plot import SHAPES, Mark, PlotText, front, scatter, shape_of
+from cardproof.render.views.svg import SHAPES, Mark, PlotText, front, scatter, shape_of
 
 if TYPE_CHECKING:
     from cardproof.core.types import ShownVerdict
