@@ -15,7 +15,7 @@ from cardproof.core.errors import InputError
 from cardproof.core.sealed_json import NewerError, TamperedError, dump_sealed, plain
 from cardproof.core.settings import load_settings
 from cardproof.evidence.records import Record, load
-from cardproof.measure import submit as engine
+from cardproof.measure import gather
 from cardproof.snippets.results import SCHEMA, load_runs
 from cardproof.zoos import ZooError
 
@@ -56,7 +56,7 @@ def verdicts(run) -> set[str]:
 @pytest.fixture
 def interrupted(monkeypatch):
     """Let measuring end like a killed process after the first model."""
-    measure = engine.measure
+    measure = gather.measure
 
     def _measure(*arguments):
         for number, found in enumerate(measure(*arguments)):
@@ -64,7 +64,7 @@ def interrupted(monkeypatch):
                 raise KeyboardInterrupt
             yield found
 
-    monkeypatch.setattr(engine, "measure", _measure)
+    monkeypatch.setattr(gather, "measure", _measure)
 
 
 def test_what_was_finished_before_a_build_broke_off_is_on_record_and_no_page_is_written(site, interrupted):

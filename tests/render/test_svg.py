@@ -30,7 +30,7 @@ from cardproof.render.views.svg import (
     axis,
     curves,
     diagram_view,
-    front,
+    pareto_front,
     place_labels,
     scatter,
 )
@@ -90,7 +90,7 @@ def test_an_axis_of_equal_or_extreme_values_shows_them(values):
 
 
 def test_the_front_has_the_models_that_no_other_beats():
-    assert front([(2, 70), (3, 69), (3, 75), (4, 75), (5, 80), (2, 65)]) == [(2, 70), (3, 75), (5, 80)]
+    assert pareto_front([(2, 70), (3, 69), (3, 75), (4, 75), (5, 80), (2, 65)]) == [(2, 70), (3, 75), (5, 80)]
 
 
 def test_the_shape_of_a_mark_says_how_its_accuracy_was_checked():

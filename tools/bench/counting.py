@@ -249,7 +249,7 @@ def count_in_workers(needs: list[Need]) -> dict[str, int | None]:
     """Count as a cold build does, in its worker processes."""
     from msgspec.structs import replace
 
-    from cardproof.measure.submit import measure
+    from cardproof.measure.gather import measure
 
     needs = [replace(need, datasets=()) for need in needs]
     found = measure(needs, "timm", dict.fromkeys(needs, ""))

@@ -20,7 +20,7 @@ from cardproof.build import render
 from cardproof.core.settings import load_settings
 from cardproof.measure.engines import EngineError
 from cardproof.measure.engines.cluster import differences, local_code
-from cardproof.measure.submit import create_engine
+from cardproof.measure.gather import create_engine
 from cardproof.plan.options import MeasureOptions
 from cardproof.report.run import Run
 

@@ -19,7 +19,7 @@ from cardproof.core.measurements import Environment, Evidence, Measured, Reprodu
 from cardproof.core.numbers import equal_as_written
 from cardproof.core.types import Need, Question
 from cardproof.measure.count.build import build_on_meta
-from cardproof.measure.count.counts import count_merged, summarise, weigh
+from cardproof.measure.count.counts import count_merged, count_unrun, summarise
 from cardproof.measure.count.events import Tally
 from cardproof.measure.count.tally import tally
 from cardproof.measure.explain.candidates import ways
@@ -210,7 +210,7 @@ def _count_and_explain(
     except (MemoryError, TimeoutError):
         raise
     except Exception as raised:  # a network may raise anything
-        unrun = weigh(model, input_shape, error_text(raised))
+        unrun = count_unrun(model, input_shape, error_text(raised))
         return Measured(name, None, _explain_unrun(model, unrun, questions), unrun=unrun)
     counts = summarise(model, input_shape, ran)
     counts = replace(counts, merged=count_merged(model, build, counts))

@@ -37,7 +37,7 @@ def count(model: nn.Module, input_shape: tuple[int, int, int]) -> Counts:
 def summarise(model: nn.Module, input_shape: tuple[int, int, int], result: Tally) -> Counts:
     """Return the counts of a network from the tally of a forward pass."""
     layers = [event for event in result.events if event.kind in ("convolution", "linear")]
-    held = weigh(model, input_shape)
+    held = count_unrun(model, input_shape)
     multiply_adds = sum(event.multiply_adds for event in result.events)
     return Counts(
         input_shape=input_shape,
@@ -57,7 +57,7 @@ def summarise(model: nn.Module, input_shape: tuple[int, int, int], result: Tally
     )
 
 
-def weigh(model: nn.Module, input_shape: tuple[int, int, int], error: str = "") -> Unrun:
+def count_unrun(model: nn.Module, input_shape: tuple[int, int, int], error: str = "") -> Unrun:
     """Return what can be counted of a network without running it; ``error`` says why that was not possible."""
     cls = type(model)
     return Unrun(
@@ -134,7 +134,7 @@ def count_merged(model: nn.Module, build: Callable[[], nn.Module], counts: Count
         raise
     except Exception:  # a module's own way of merging is foreign code, and may raise anything
         return None
-    found = Totals(weigh(merged, counts.input_shape).parameters, sum(event.multiply_adds for event in events))
+    found = Totals(count_unrun(merged, counts.input_shape).parameters, sum(event.multiply_adds for event in events))
     return None if found == Totals(counts.parameters, counts.multiply_adds) else found
 
 

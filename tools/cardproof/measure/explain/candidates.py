@@ -256,25 +256,25 @@ _MOST_REFUSALS = 3
 """Sizes that a network may refuse before no other is tried: a network of fixed size refuses them all."""
 
 
-class Runs(Struct):
+class ForwardPasses(Struct):
     """The forward passes made so far, by height and width."""
 
     model: nn.Module
     channels: int
-    runs: dict[Shape, Run | None] = field(default_factory=dict)
+    runs: dict[Shape, ForwardPass | None] = field(default_factory=dict)
     refused: int = 0
 
-    def at(self, shape: Shape) -> Run | None:
+    def at(self, shape: Shape) -> ForwardPass | None:
         """Return the run at this height and width, made now if necessary; None if the network refuses it."""
         if shape not in self.runs:
             self.runs[shape] = self._try(shape)
         return self.runs[shape]
 
-    def _try(self, shape: Shape) -> Run | None:
+    def _try(self, shape: Shape) -> ForwardPass | None:
         if self.refused >= _MOST_REFUSALS:
             return None
         try:
-            return make_run(self.model, tally(self.model, (self.channels, *shape)))
+            return make_forward_pass(self.model, tally(self.model, (self.channels, *shape)))
         except MemoryError:
             raise
         except Exception:  # a network may refuse a size with any error
@@ -282,7 +282,7 @@ class Runs(Struct):
             return None
 
 
-class Run(Struct, frozen=True):
+class ForwardPass(Struct, frozen=True):
     """One forward pass."""
 
     tally: Tally
@@ -294,11 +294,11 @@ class Run(Struct, frozen=True):
     """How often the classifier runs: once, or at every position of a map; each of two classifiers counts."""
 
 
-def make_run(model: nn.Module, result: Tally) -> Run:
+def make_forward_pass(model: nn.Module, result: Tally) -> ForwardPass:
     """Return a forward pass with the result of every way of counting."""
     heads = head_events(result)
     values = amounts_of(result, model)
-    return Run(
+    return ForwardPass(
         tally=result,
         amounts=values,
         values=_weights() @ torch.tensor(values, dtype=torch.int64),
@@ -315,7 +315,9 @@ _LARGEST = 4096
 """Pixels; no card's network is run on more."""
 
 
-def solve_side(runs: Runs, way: int, height: int | None, guess: float, bounds: tuple[int, int]) -> Shape | None:
+def solve_side(
+    runs: ForwardPasses, way: int, height: int | None, guess: float, bounds: tuple[int, int]
+) -> Shape | None:
     """The input of this ``height`` (None: a square) at which the way numbered ``way`` counts within ``bounds``.
 
     ``guess`` is where a count that grows with the area would be met, in pixels. Of several sides that give the

@@ -23,12 +23,12 @@ from cardproof.core.types import Question
 from cardproof.measure.count.tools import COLUMNS
 from cardproof.measure.explain.candidates import (
     FACTORS,
-    Run,
-    Runs,
+    ForwardPass,
+    ForwardPasses,
     Shape,
     Way,
     describe_way,
-    make_run,
+    make_forward_pass,
     solve_side,
     usual_inputs,
     ways,
@@ -94,7 +94,9 @@ def explain(
     ``model`` is on the meta device; ``image_size`` is height and width; ``ran`` is the tally at that size, if made;
     ``is_assumed`` tells that nothing states the size.
     """
-    runs = Runs(model, counts.input_shape[0], {} if ran is None else {image_size: make_run(model, ran)})
+    runs = ForwardPasses(model, counts.input_shape[0])
+    if ran is not None:
+        runs.runs[image_size] = make_forward_pass(model, ran)
     found: list[Reproduction] = []
     for question in sorted(questions, key=lambda question: question.field != "parameters"):
         if question.field == "min size":
@@ -136,11 +138,11 @@ class _Search:
 
     def __init__(
         self,
-        runs: Runs,
+        runs: ForwardPasses,
         counts: Counts,
         size: Shape,
         stated: Stated,
-        base: Run,
+        base: ForwardPass,
         classes: frozenset[int],
         is_assumed: bool,
     ) -> None:

@@ -124,7 +124,7 @@ def scatter(marks: Sequence[Mark], words: PlotText) -> str:
     """Return a scatter plot: less of x and more of y is better; a line joins the Pareto front."""
     xs = axis((mark.x for mark in marks), LEFT, WIDTH - RIGHT)
     ys = axis((mark.y for mark in marks), HEIGHT - BOTTOM, TOP)
-    best = front([(mark.x, mark.y) for mark in marks])
+    best = pareto_front([(mark.x, mark.y) for mark in marks])
     centres = [(xs.at(mark.x), ys.at(mark.y)) for mark in marks]
     places = place_labels(centres, [mark.label for mark in marks])
     own_last = sorted(zip(marks, centres, places, strict=True), key=lambda drawn: drawn[0].own)
@@ -154,7 +154,7 @@ def _plot(panels: Sequence[PlotPanel], **parts: Any) -> str:
     return render_layout("plot.svg", panels=panels, **parts).replace("\n", "")
 
 
-def front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+def pareto_front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
     """Return the Pareto front, by rising x: the points for which no other has less x and at least as much y."""
     best: list[tuple[float, float]] = []
     for x, y in sorted(set(points), key=lambda point: (point[0], -point[1])):
