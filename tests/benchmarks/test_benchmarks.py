@@ -98,7 +98,7 @@ def test_counters_are_compared_on_the_same_networks(monkeypatch: pytest.MonkeyPa
     assert rows["cardproof"]["equal"] == rows["FlopCounterMode"]["equal"] == "1 of 1"
 
 
-@pytest.mark.parametrize("counter", filter(counting.is_installed, counting.COUNTERS))
+@pytest.mark.parametrize("counter", list(filter(counting.is_installed, counting.COUNTERS)))
 def test_each_counter_counts_a_network(counter: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counting, "SHAPE", (3, 8, 8))
     counted = counting.COUNTERS[counter]()(lambda: nn.Conv2d(3, 4, 1, bias=False))
