@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 IMPORTED = (
     "cardproof.measure.record",
-    "cardproof.measure.worker",
-    "cardproof.measure.opened",
+    "cardproof.measure.sources",
     "cardproof.measure.engines.local",
     "cardproof.build",
     "cardproof.commands.cli",

@@ -16,10 +16,9 @@ from sites import write_site
 from torch import nn
 from warm import run_script, start_build
 
-from bench import corpus, count_models, counting, scaling, snippets, workers
-from bench.all import PARTS, main, read_figures, write_figures
-from bench.figures import CARDPROOF, Part, Ran, cell_text, child, installed, machine, run
-from bench.page import FIGURES, PAGE, page_text
+from bench import corpus, counting, scaling, snippets, workers
+from bench.all import FIGURES, PAGE, PARTS, main, page_text, read_figures, write_figures
+from bench.figures import CARDPROOF, Part, Ran, cell_text, child, machine, run
 from bench.plain_render import plain_render
 from cardproof.read import read_cards
 
@@ -99,10 +98,10 @@ def test_counters_are_compared_on_the_same_networks(monkeypatch: pytest.MonkeyPa
     assert rows["cardproof"]["equal"] == rows["FlopCounterMode"]["equal"] == "1 of 1"
 
 
-@pytest.mark.parametrize("counter", [name for name, package in counting.COUNTERS.items() if installed(package)])
+@pytest.mark.parametrize("counter", list(filter(counting.is_installed, counting.COUNTERS)))
 def test_each_counter_counts_a_network(counter: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(count_models, "SHAPE", (3, 8, 8))
-    counted = count_models.COUNTERS[counter]()(lambda: nn.Conv2d(3, 4, 1, bias=False))
+    monkeypatch.setattr(counting, "SHAPE", (3, 8, 8))
+    counted = counting.COUNTERS[counter]()(lambda: nn.Conv2d(3, 4, 1, bias=False))
     assert counted == 8 * 8 * 3 * 4
 
 

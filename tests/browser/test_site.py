@@ -7,8 +7,7 @@ import re
 import urllib.request
 
 import pytest
-from browser.browsing import WIDTHS, Reader
-from browser.conftest import ROOT
+from browser.conftest import ROOT, WIDTHS, Reader
 
 from quickstart import PICTURE
 

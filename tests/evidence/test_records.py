@@ -17,7 +17,7 @@ from cardproof.core.json import NewerError, TamperedError, dump_sealed, to_plain
 from cardproof.core.settings import load_settings
 from cardproof.evidence.records import Record, load_record
 from cardproof.evidence.schema import evidence_schema, schema_text
-from cardproof.measure import submit as engine
+from cardproof.measure import gather
 from cardproof.snippets.results import SCHEMA, load_runs
 from cardproof.zoos import ZooError
 
@@ -58,7 +58,7 @@ def verdicts(run) -> set[str]:
 @pytest.fixture
 def interrupted(monkeypatch):
     """Let measuring end like a killed process after the first model."""
-    measure = engine.measure
+    measure = gather.measure
 
     def _measure(*arguments):
         for number, found in enumerate(measure(*arguments)):
@@ -66,7 +66,7 @@ def interrupted(monkeypatch):
                 raise KeyboardInterrupt
             yield found
 
-    monkeypatch.setattr(engine, "measure", _measure)
+    monkeypatch.setattr(gather, "measure", _measure)
 
 
 def test_what_was_finished_before_a_build_broke_off_is_on_record_and_no_page_is_written(site, interrupted):

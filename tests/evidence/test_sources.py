@@ -11,7 +11,7 @@ from report_runs import claim_rows
 from sites import build
 
 from cardproof.evidence.records import NAMES, Record, load_record, source_files, source_state
-from cardproof.measure.opened import _opened, following, opened_sources
+from cardproof.measure.sources import _files, file_sources, track_files
 
 READS = {
     "open": "json.load(open('widths.json'))",
@@ -115,7 +115,7 @@ def test_what_a_zoo_writes_and_what_belongs_to_python_is_no_input(site):
 
 
 def test_a_compiled_module_beside_a_zoo_is_an_input(tmp_path, monkeypatch):
-    from cardproof.measure.record import _module_sources
+    from cardproof.measure.sources import _module_sources
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "fast.so").write_bytes(b"ELF")
@@ -126,17 +126,17 @@ def test_a_compiled_module_beside_a_zoo_is_an_input(tmp_path, monkeypatch):
 
 
 def test_a_network_that_reads_more_files_than_can_be_followed_is_not_measured(tmp_path, monkeypatch):
-    from cardproof.measure import opened
+    from cardproof.measure import sources
 
-    monkeypatch.setattr(opened, "MOST_FILES", 3)
-    monkeypatch.setattr(_opened, "read", set())
+    monkeypatch.setattr(sources, "MOST_FILES", 3)
+    monkeypatch.setattr(_files, "read", set())
     monkeypatch.chdir(tmp_path)
-    with following():
+    with track_files():
         for number in range(9):
             with pytest.raises(FileNotFoundError):
                 (tmp_path / f"{number}.json").read_bytes()
     with pytest.raises(OSError, match="opened more than 3 files"):
-        opened_sources()
+        file_sources()
 
 
 def test_a_distribution_and_a_file_of_one_name_are_told_apart(tmp_path, monkeypatch):

@@ -17,7 +17,7 @@ from cardproof.core.settings import Settings
 from cardproof.judge import checks
 from cardproof.judge.checks._network import mismatch_reason
 from cardproof.judge.discrepancies import DISCREPANCIES, discrepancies_of
-from cardproof.measure.explain.ways import ways
+from cardproof.measure.explain.candidates import ways
 from cardproof.render.functions.audit_report import summarize
 
 FOUND = Reproduction("flops", 100, 100, True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from convnets import convnet, question, toy_module
@@ -12,14 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from cardproof.core.measurements import Reproduction
 from cardproof.judge.discrepancies import describe
 from cardproof.measure.count.build import build_on_meta
 from cardproof.measure.count.counts import count, summarise
 from cardproof.measure.count.tally import tally
 from cardproof.measure.explain.search import explain
-
-if TYPE_CHECKING:
-    from cardproof.core.measurements import Reproduction
 
 
 def explained(build: Any, field: str, stated: int, quantum: int = 1, side: int = 32) -> Reproduction | None:
@@ -247,7 +245,7 @@ def test_a_run_that_is_known_already_is_not_made_again(stated: int, monkeypatch:
     plain = explain(model, counts, (32, 32), questions)
     shapes: list[tuple[int, ...]] = []
     monkeypatch.setattr(
-        "cardproof.measure.explain.runs.tally", lambda model, shape: shapes.append(shape) or tally(model, shape)
+        "cardproof.measure.explain.candidates.tally", lambda model, shape: shapes.append(shape) or tally(model, shape)
     )
     assert explain(model, counts, (32, 32), questions, ran) == plain != ()
     assert (3, 32, 32) not in shapes
@@ -297,3 +295,39 @@ def test_counts_that_mmpretrain_publishes_are_explained(name: str, size: int, st
     found = explained(lambda: timm.create_model(name), "flops", stated, side=size)
     assert found
     assert (found.exact, found.input, found.left_out) == (True, fed, ("classifier",))
+
+
+def said(**more: Any) -> str:
+    values: dict[str, Any] = {"field": "flops", "stated": 5_396_798_208, "value": 5_396_798_208, "exact": True}
+    return describe(Reproduction(**values | more), (224, 224))
+
+
+@pytest.mark.parametrize(
+    ("more", "clause"),
+    [
+        (
+            {
+                "input": (224, 285),
+                "counted": ("batch norm twice", "average pooling"),
+                "left_out": ("classifier",),
+            },
+            "exactly the multiply-adds of a 224x285 input (non-square; the image size is 224x224), with batch norm"
+            " (twice per element) and average pooling counted and the classifier left out",
+        ),
+        ({"factor": Fraction(2)}, "exactly twice the multiply-adds at the image size"),
+        ({"factor": Fraction(4), "exact": False}, "within 0.1 % of 4 times the multiply-adds at the image size"),
+        ({"input": (800, 800)}, "exactly the multiply-adds of an 800x800 input (the image size is 224x224)"),
+        ({"classes": 10}, "exactly the multiply-adds at the image size and a 10-class head"),
+        ({"field": "parameters", "counted": ("buffers",)}, "exactly the parameters, with buffers counted"),
+        (
+            {"field": "parameters", "left_out": ("parts that do not run in eval mode",)},
+            "exactly the parameters, with the parts that do not run in eval mode left out",
+        ),
+        (
+            {"note": "the number of parameters, not the multiply-adds"},
+            "exactly the number of parameters, not the multiply-adds",
+        ),
+    ],
+)
+def test_a_reader_is_told(more: dict[str, Any], clause: str) -> None:
+    assert said(**more) == clause

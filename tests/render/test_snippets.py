@@ -256,7 +256,7 @@ def test_the_message_of_a_strip_is_shown_as_it_is_at_the_margin_and_in_a_tab():
 
     from markdown import markdown
 
-    from cardproof.render.views.strips import insert_strips
+    from cardproof.render.views.snippets import insert_results
     from cardproof.snippets.find.blocks import EXTENSION_CONFIGS, EXTENSIONS
     from cardproof.snippets.results import BlockResult, PageRun
 
@@ -267,7 +267,7 @@ def test_the_message_of_a_strip_is_shown_as_it_is_at_the_margin_and_in_a_tab():
         for end in (3, 9)
     )
     page_run = PageRun("a.md", None, "cpu", "", False, "", (), blocks, ())
-    text = insert_strips("\n".join(lines), [page_run])
+    text = insert_results("\n".join(lines), [page_run])
     html = markdown(text, extensions=[*EXTENSIONS], extension_configs=EXTENSION_CONFIGS)
     strips = re.findall(r'<p class="cp-strip[^>]*>(.*?)</p>', html, re.DOTALL)
     shown = [unescape(re.sub(r"</?strong>", "", strip)) for strip in strips]

@@ -20,8 +20,7 @@ from cardproof.commands.cli import cardproof
 from cardproof.commands.speed import speed_table
 from cardproof.core.errors import InputError
 from cardproof.core.settings import load_settings
-from cardproof.measure.speeds import Conditions, Speed, Speeds, dump_speeds, load_speeds
-from cardproof.measure.time_network import current_conditions
+from cardproof.measure.speeds import Conditions, Speed, Speeds, current_conditions, dump_speeds, load_speeds
 from cardproof.render.catalog.model_summary import read_model_summary
 from cardproof.render.views.comparison_view import conditions_text
 from res2next.distributed import convolution_precision

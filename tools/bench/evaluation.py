@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.figures import Part, parser, result_of, show
-from bench.network import images, networks, teach
-from bench.photos import CLASSES, write_photos
+from bench.photos import CLASSES, images, networks, teach, write_photos
 
 if TYPE_CHECKING:
     from bench.figures import Row

@@ -1,12 +1,16 @@
 """Shared by the benchmarks: parts of a report, facts about the machine, measured commands.
 
 Each benchmark is a script with ``--help`` and ``--json``; its ``measure`` functions return parts, and :func:`show`
-prints them. ``all.py`` runs the scripts and stores their output; ``page.py`` draws it.
+prints them. ``all.py`` runs the scripts, stores their output and draws it.
+
+As a script, ``figures.py COMMAND ARGUMENT...`` runs one command and prints, as JSON, time and memory of it and of all
+processes that it started. Those that outlive their parent (the workers' server) are waited for too.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
 import platform
@@ -15,12 +19,13 @@ import shutil
 import statistics
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,6 +36,9 @@ CORPUS = ROOT.parent / "shared" / "corpora" / "timm-model-templates"
 """Published cards, which are not part of this repository; ``--corpus`` names another copy."""
 
 CARDPROOF = (sys.executable, "-m", "cardproof")
+
+PR_SET_CHILD_SUBREAPER = 36
+"""Of Linux's prctl: orphans among the descendants become this process's children."""
 
 Cell = str | int | float | None
 Row = dict[str, Cell]
@@ -71,12 +79,45 @@ def run(command: Sequence[str], folder: Path, statuses: Sequence[int] = (0,), **
     Python may write bytecode, as it does by default: without it, each run would compile changed files of this checkout.
     """
     environment = {"PYTHONDONTWRITEBYTECODE": "", **environment}
-    gauge = [sys.executable, str(Path(__file__).with_name("gauge.py")), *command]
-    done = subprocess.run(gauge, cwd=folder, env=os.environ | environment, capture_output=True, text=True, check=True)
+    measured = [sys.executable, __file__, *command]
+    done = subprocess.run(
+        measured, cwd=folder, env=os.environ | environment, capture_output=True, text=True, check=True
+    )
     ran = Ran(**json.loads(done.stdout))
     if ran.status not in statuses:
         raise RuntimeError(f"{' '.join(command)} ended with {ran.status}: {ran.output[-2000:]}")
     return ran
+
+
+def measure_command(command: Sequence[str]) -> Ran:
+    """Run a command in this process, which must have no other children, and return its figures."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    with TemporaryFile() as output:
+        started = time.perf_counter()
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        _, status, own = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+        used = [own, *_orphans()]
+        output.seek(0)
+        text = output.read().decode(errors="replace")
+    return Ran(
+        os.waitstatus_to_exitcode(status),
+        seconds,
+        sum(usage.ru_utime + usage.ru_stime for usage in used),
+        max(usage.ru_maxrss for usage in used) / 1024,
+        own.ru_maxrss / 1024,
+        text,
+    )
+
+
+def _orphans() -> list[Any]:
+    """Wait for all processes that the command left, and return what each used."""
+    found = []
+    while True:
+        try:
+            found.append(os.wait4(-1, 0)[2])
+        except ChildProcessError:
+            return found
 
 
 @contextmanager
@@ -191,3 +232,7 @@ def result_of(script: str, *arguments: str) -> Any:
 def output_of(ran: Ran) -> Any:
     """Return the JSON that a command printed last."""
     return json.loads(ran.output.strip().splitlines()[-1])
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(measure_command(sys.argv[1:]))))

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.figures import Part, installed, parser, result_of, show
-from bench.network import images, networks, teach
-from bench.photos import CLASSES
+from bench.photos import CLASSES, images, networks, teach
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -20,7 +20,15 @@ from cardproof.core.settings import Settings
 from cardproof.core.terminal import write_data
 from cardproof.core.types import Need
 from cardproof.measure.engines.local import start_worker, terminating, usable_cores
-from cardproof.measure.speeds import Conditions, Speed, Speeds, dump_speeds, load_speeds
+from cardproof.measure.speeds import (
+    Conditions,
+    Speed,
+    Speeds,
+    current_conditions,
+    dump_speeds,
+    load_speeds,
+    time_network,
+)
 from cardproof.plan.options import Progress
 from cardproof.plan.recall import digests_of, plan
 from cardproof.render.site_build import read_site
@@ -168,14 +176,10 @@ def speed_table(speeds: Speeds) -> Table:
 def _conditions(device: str, threads: int, batch: int, engine: str) -> Conditions:
     # on a machine with CUDA's compiler and no GPU, torch's timer warns that it finds none
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
-    from cardproof.measure.time_network import current_conditions
-
     return current_conditions(device, threads, batch, engine)
 
 
 def _time(need: Need, zoo: str, network: str, conditions: Conditions, seconds: float) -> Speed | str:
-    from cardproof.measure.time_network import time_network
-
     try:
         return time_network(need, zoo, network, conditions, seconds)
     except Exception as error:  # a zoo is foreign code

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from cardproof.core.errors import InputError, error_text
-from cardproof.measure.submit import create_engine
+from cardproof.measure.gather import create_engine
 from cardproof.plan.options import LOCAL
 from cardproof.zoos import Zoo, ZooError, load_zoo, zoo_version
 from cardproof.zoos.metadata import ModelList, Published, as_published

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
-import sysconfig
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from functools import cache
-from importlib.metadata import packages_distributions
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import torch
 from msgspec.json import Decoder, encode
 from msgspec.structs import replace
+from torch import nn
 
 from cardproof.core.clock import TIME_LIMIT, now, time_limit
 from cardproof.core.errors import did_you_mean, error_text
-from cardproof.core.measurements import Environment, Evidence, Measured, SiblingCounts
+from cardproof.core.measurements import Environment, Evidence, Measured, Reproduction, SiblingCounts, Unrun
 from cardproof.core.numbers import equal_as_written
-from cardproof.core.types import Need
-from cardproof.evidence.records import source_state
-from cardproof.measure.explain.ways import ways
-from cardproof.measure.opened import following, opened_sources
-from cardproof.measure.worker import measure_model
+from cardproof.core.types import Need, Question
+from cardproof.measure.count.build import build_on_meta
+from cardproof.measure.count.counts import count_merged, count_unrun, summarise
+from cardproof.measure.count.events import Tally
+from cardproof.measure.count.tally import tally
+from cardproof.measure.explain.candidates import ways
+from cardproof.measure.explain.search import explain
+from cardproof.measure.sources import track_sources
 from cardproof.zoos import (
     BUILT_IN,
     Zoo,
@@ -37,8 +36,6 @@ from cardproof.zoos import (
     similar_names,
     zoo_version,
 )
-
-Sources = tuple[tuple[str, str], ...]
 
 DEFAULT_SIZE = (224, 224)
 """Image size if neither card nor zoo states one: that of ImageNet evaluations since AlexNet."""
@@ -67,7 +64,7 @@ def measure_evidence(need: Need, spec: str, key: str) -> Evidence:
     """
     started = time.perf_counter()
     torch.set_num_threads(1)
-    with followed(spec) as sources:
+    with track_sources(spec) as sources:
         zoo = _load(spec)
         zoo_loaded()
         try:
@@ -83,23 +80,6 @@ def measure_evidence(need: Need, spec: str, key: str) -> Evidence:
         return blank(need, spec, key, error_text(error))
     seconds = round(time.perf_counter() - started, 3)
     return replace(evidence, sources=found, environment=replace(evidence.environment, seconds=seconds))
-
-
-@contextmanager
-def followed(spec: str, left_out: Iterable[Path] = ()) -> Iterator[Callable[[], Sources]]:
-    """Yield a function that returns what a zoo of the user's own loaded and read in the block; of others nothing."""
-    if spec in BUILT_IN:
-        yield tuple
-        return
-    before = set(sys.modules)
-
-    def sources() -> Sources:
-        _loaded.update(_module_sources(set(sys.modules) - before))
-        _loaded.update(opened_sources(_loaded))
-        return tuple(sorted(_loaded.items()))
-
-    with following(left_out):
-        yield sources
 
 
 def _load(spec: str) -> Zoo:
@@ -180,33 +160,6 @@ def name_in(zoo: Zoo, need: Need) -> str:
     return str(known_as(need.model, need.weights)) if known_as else need.model
 
 
-_loaded: dict[str, str] = {}
-"""Sources of the modules that zoos have loaded into this process, as they were then: a second model uses the same."""
-
-
-def _module_sources(modules: set[str]) -> dict[str, str]:
-    """Return the files of these modules with their digests, and the distributions with their versions."""
-    installed = tuple(str(Path(sysconfig.get_path(kind)).resolve()) for kind in ("purelib", "platlib"))
-    standard = str(Path(sysconfig.get_path("stdlib")).resolve())
-    found: dict[str, str] = {}
-    for module in modules:
-        file = getattr(sys.modules.get(module), "__file__", None)
-        path = str(Path(file).resolve()) if file else ""
-        if path.startswith(installed):
-            names = _distributions().get(module.partition(".")[0], ())
-            found |= {name: source_state(name, "") for name in names}
-        elif path and not path.startswith(standard) and not module.startswith("cardproof.") and Path(path).is_file():
-            name = Path(os.path.relpath(path)).as_posix()  # also of compiled extensions
-            found[name] = source_state(name)
-    return found
-
-
-@cache
-def _distributions() -> Mapping[str, list[str]]:
-    """Return the distributions of each top-level package; cached, since it takes half a second."""
-    return packages_distributions()
-
-
 def blank(need: Need, spec: str, key: str, error: str | None = None) -> Evidence:
     """Return evidence with an environment and no measurements."""
     environment = Environment(
@@ -219,3 +172,75 @@ def blank(need: Need, spec: str, key: str, error: str | None = None) -> Evidence
         processor=f"{platform.machine()}, {os.cpu_count()} cores",
     )
     return Evidence(need.model, spec, need.model, key, None, (), None, error, environment)
+
+
+def measure_model(
+    zoo: Zoo,
+    name: str,
+    input_shape: tuple[int, int, int],
+    questions: tuple[Question, ...],
+    is_assumed: bool = False,
+) -> Measured:
+    """Build, count and explain one model; ``input_shape`` is channels, height and width of one image;
+    ``is_assumed`` tells that nothing states the size.
+
+    Exceptions of the network become the measurement's ``error`` if it cannot be built, and the reason of its ``unrun``
+    if it cannot be run, except MemoryError, TimeoutError and interrupts.
+    """
+    try:
+        model = build_on_meta(lambda: _build(zoo, name))
+        return _count_and_explain(model, lambda: _build(zoo, name), name, input_shape, questions, is_assumed)
+    except (MemoryError, TimeoutError):
+        raise
+    except Exception as raised:
+        return Measured(name, None, error=error_text(raised))
+
+
+def _count_and_explain(
+    model: nn.Module,
+    build: Callable[[], nn.Module],
+    name: str,
+    input_shape: tuple[int, int, int],
+    questions: tuple[Question, ...],
+    is_assumed: bool,
+) -> Measured:
+    """Count and explain a network; its parameters and what explains them need no run."""
+    try:
+        ran = tally(model, input_shape)
+    except (MemoryError, TimeoutError):
+        raise
+    except Exception as raised:  # a network may raise anything
+        unrun = count_unrun(model, input_shape, error_text(raised))
+        return Measured(name, None, _explain_unrun(model, unrun, questions), unrun=unrun)
+    counts = summarise(model, input_shape, ran)
+    counts = replace(counts, merged=count_merged(model, build, counts))
+    reproductions = explain(model, counts, input_shape[1:], questions, ran, is_assumed)
+    return Measured(name, counts, reproductions, takes=tuple(_try_sides(model, input_shape[0], questions)))
+
+
+def _explain_unrun(model: nn.Module, unrun: Unrun, questions: tuple[Question, ...]) -> tuple[Reproduction, ...]:
+    """Explain stated numbers of parameters by ways of counting for which nothing has to run."""
+    about = tuple(question for question in questions if question.field == "parameters")
+    nothing_ran = summarise(model, unrun.input_shape, Tally())
+    return explain(model, nothing_ran, unrun.input_shape[1:], about, Tally())
+
+
+def _try_sides(model: nn.Module, channels: int, questions: tuple[Question, ...]) -> Iterator[tuple[int, bool]]:
+    """Yield each stated minimum size, and one pixel less, with whether the network accepts square images of it."""
+    sides = {int(question.number.value) for question in questions if question.field == "min size"}
+    for side in sorted(sides | {side - 1 for side in sides if side > 1}):
+        try:
+            tally(model, (channels, side, side))
+        except MemoryError:
+            raise
+        except Exception:  # a network may raise anything if an image is too small
+            yield side, False
+        else:
+            yield side, True
+
+
+def _build(zoo: Zoo, name: str) -> nn.Module:
+    network = zoo.build(name)
+    if not isinstance(network, nn.Module):
+        raise TypeError(f"the zoo's build('{name}') returned {type(network).__name__}, not an nn.Module")
+    return network

@@ -22,14 +22,12 @@ from cardproof.render.functions.audit_report import audit_report
 from cardproof.render.functions.model_lists import COLUMNS, compare_table, family_cards, model_table
 from cardproof.render.output.paths import Folders, relative, site_templates, site_urls
 from cardproof.render.output.text import add_stamp, fence_for, is_expanded, page_link, plain_text
-from cardproof.render.views.about import About, about, first_paragraph, json_ld
-from cardproof.render.views.cite import BIBTEX, Citation, citations
+from cardproof.render.views.about import BIBTEX, About, Citation, about, citations, first_paragraph, json_ld
 from cardproof.render.views.claims import MEANING, NOT_MEASURED, ModelView, in_order, model_view, split_shared
 from cardproof.render.views.comparison import ModelsBySize, top1_scores
 from cardproof.render.views.comparison_view import ComparisonView, comparison_view
-from cardproof.render.views.diagram import DiagramView, diagram_view
 from cardproof.render.views.evidence import RecordView, Sources, claim_records
-from cardproof.render.views.strips import insert_strips, snippets_summary
+from cardproof.render.views.snippets import insert_results, snippets_summary
 from cardproof.render.views.summary import (
     Link,
     PublishedGroup,
@@ -40,6 +38,7 @@ from cardproof.render.views.summary import (
     verdict_sentence,
     wrong_fields,
 )
+from cardproof.render.views.svg import DiagramView, diagram_view
 from cardproof.render.views.training import TrainingView, training_view
 from cardproof.zoos.metadata import diagram_of
 
@@ -249,7 +248,7 @@ class Site:
         views = self._views[card.file]
         first = views[0].name if views else None
         source = self.author_text(card, first)
-        author = insert_strips(source.text, [run for run in runs if run.model == first]).strip("\n") + "\n"
+        author = insert_results(source.text, [run for run in runs if run.model == first]).strip("\n") + "\n"
         if not views:
             return source.header + author
         page = self._view(card, source.header, author, runs)

@@ -41,7 +41,7 @@ class SiteBuild:
         self.writer = None if check else _evidence_writer(self.folders)  # first: it completes a build that was killed
         self.memory = Memory() if check else open_memory(settings, self.folders.out)
         self.options = replace(options, keep=self.writer.write) if self.writer else options
-        self.templates = site_templates(self.folders, self.memory)
+        self.templates = find_templates(self.folders, self.memory)
         self.only = only
         self.check = check
         self.chosen = chosen_templates(self.templates, only)
@@ -234,7 +234,7 @@ class SiteBuild:
 def read_site(settings: Settings, only: tuple[str, ...] = ()) -> tuple[Reading, set[str]]:
     """Read all cards of a site; also return the files of those that match ``only``. Raises InputError."""
     folders = checked_folders(settings)
-    templates = site_templates(folders, Memory())
+    templates = find_templates(folders, Memory())
     return read_cards(templates.values(), root=folders.bound), chosen_templates(templates, only)
 
 
@@ -255,7 +255,7 @@ def checked_folders(settings: Settings) -> Folders:
     return folders
 
 
-def site_templates(folders: Folders, memory: Memory) -> dict[str, Path]:
+def find_templates(folders: Folders, memory: Memory) -> dict[str, Path]:
     """Return the templates of the site's pages, by their names in reports. Raises InputError if there are none."""
     from cardproof.render.output.paths import page_templates
 

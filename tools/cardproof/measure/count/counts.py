@@ -1,19 +1,24 @@
-"""Counts a network exactly: multiply-adds, parameters, buffers, bytes, activations, layers."""
+"""Counts a network exactly: multiply-adds, parameters, buffers, bytes, activations, layers; and its merged form."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from itertools import takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
 
-from cardproof.core.measurements import Counts, Head, Unrun
-from cardproof.measure.count.tally import tally
+from cardproof.core.measurements import Counts, Head, Totals, Unrun
+from cardproof.measure.count.build import build_on_meta
+from cardproof.measure.count.events import Tally
+from cardproof.measure.count.tally import ShapeRules, tally
 from cardproof.measure.count.tools import amounts, tool_values
 from cardproof.measure.count.vocabulary import count_words
 
 if TYPE_CHECKING:
-    from cardproof.measure.count.events import Event, Tally
+    from cardproof.measure.count.events import Event
 
 
 def count(model: nn.Module, input_shape: tuple[int, int, int]) -> Counts:
@@ -32,7 +37,7 @@ def count(model: nn.Module, input_shape: tuple[int, int, int]) -> Counts:
 def summarise(model: nn.Module, input_shape: tuple[int, int, int], result: Tally) -> Counts:
     """Return the counts of a network from the tally of a forward pass."""
     layers = [event for event in result.events if event.kind in ("convolution", "linear")]
-    held = weigh(model, input_shape)
+    held = count_unrun(model, input_shape)
     multiply_adds = sum(event.multiply_adds for event in result.events)
     return Counts(
         input_shape=input_shape,
@@ -52,7 +57,7 @@ def summarise(model: nn.Module, input_shape: tuple[int, int, int], result: Tally
     )
 
 
-def weigh(model: nn.Module, input_shape: tuple[int, int, int], error: str = "") -> Unrun:
+def count_unrun(model: nn.Module, input_shape: tuple[int, int, int], error: str = "") -> Unrun:
     """Return what can be counted of a network without running it; ``error`` says why that was not possible."""
     cls = type(model)
     return Unrun(
@@ -105,3 +110,56 @@ def _state_dict_bytes(model: nn.Module) -> int:
     """Return the bytes of the state dict's tensors; a tensor with two names is stored once."""
     stored = {id(value): value for value in model.state_dict(keep_vars=True).values() if hasattr(value, "element_size")}
     return sum(tensor.numel() * tensor.element_size() for tensor in stored.values())
+
+
+_METHODS = ("fuse", "reparameterize", "switch_to_deploy")
+"""Methods by which zoos merge branches and normalisation, which only training needs, into one layer.
+
+RepVGG (Ding et al., CVPR 2021) made merged forms usual; MobileOne, FastViT, RepViT and others state their counts. A
+module whose method returns a module is replaced by it.
+"""
+
+
+def count_merged(model: nn.Module, build: Callable[[], nn.Module], counts: Counts) -> Totals | None:
+    """Return the counts of a network's merged form at the input of ``counts``; ``build`` returns it once more.
+
+    ``model`` stays as it is. None if it has nothing to merge, or if it cannot be merged on shapes alone.
+    """
+    if not any(map(_method_of, {type(module) for module in model.modules()})):
+        return None
+    try:
+        merged = build_on_meta(lambda: _merge(build()))
+        events = tally(merged, counts.input_shape).events
+    except (MemoryError, TimeoutError):
+        raise
+    except Exception:  # a module's own way of merging is foreign code, and may raise anything
+        return None
+    found = Totals(count_unrun(merged, counts.input_shape).parameters, sum(event.multiply_adds for event in events))
+    return None if found == Totals(counts.parameters, counts.multiply_adds) else found
+
+
+def _merge(model: nn.Module) -> nn.Module:
+    """Merge the modules below ``model``, outer ones first."""
+    with torch.no_grad(), ShapeRules(Tally()):
+        pending = [model.eval()]
+        while pending:
+            module = pending.pop()
+            for name, child in list(module.named_children()):
+                if method := _method_of(type(child)):
+                    merged = getattr(child, method)()
+                    if isinstance(merged, nn.Module):
+                        setattr(module, name, merged)
+                pending.append(module.get_submodule(name))
+    return model
+
+
+def _method_of(cls: type[nn.Module]) -> str:
+    """Return the method by which modules of a class are merged; empty if they have none that needs no argument."""
+    return next((name for name in _METHODS if _takes_nothing(getattr(cls, name, None))), "")
+
+
+def _takes_nothing(method: Any) -> bool:
+    if not inspect.isfunction(method):
+        return False
+    needed = [one for one in inspect.signature(method).parameters.values() if one.default is one.empty]
+    return len([one for one in needed if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]) == 1

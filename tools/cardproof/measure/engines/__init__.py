@@ -56,12 +56,19 @@ def failed_evidence(need: Need, zoo: str, error: str, key: str = "") -> Evidence
     return Evidence(need.model, zoo, need.model, key, None, (), None, error, nowhere)
 
 
+def measure_in_worker(need: Need, zoo: str, key: str) -> Evidence:
+    """Build, count and explain one model. Runs in a worker, where this import of torch takes place."""
+    from cardproof.measure.record import measure_evidence
+
+    return measure_evidence(need, zoo, key)
+
+
 def evaluate_in_worker(job: Job, zoo: str, threads: int, progress: Callable[[int, int], None]) -> Evaluated | str:
     """Evaluate one model; the result or error has what a zoo of the user's own read for it. Runs in a worker."""
     from cardproof.measure.evaluation import evaluate_job
-    from cardproof.measure.record import followed
+    from cardproof.measure.sources import track_sources
 
-    with followed(zoo, [job.weights, *([job.data] if job.data else [])]) as sources:
+    with track_sources(zoo, [job.weights, *([job.data] if job.data else [])]) as sources:
         try:
             found = evaluate_job(job, zoo, threads, progress)
             return found if isinstance(found, str) else replace(found, sources=sources())

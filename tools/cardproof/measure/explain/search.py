@@ -21,10 +21,19 @@ from msgspec import Struct
 from cardproof.core.measurements import Counts, Reproduction
 from cardproof.core.types import Question
 from cardproof.measure.count.tools import COLUMNS
-from cardproof.measure.explain.inputs import Shape, usual_inputs
+from cardproof.measure.explain.candidates import (
+    FACTORS,
+    ForwardPass,
+    ForwardPasses,
+    Shape,
+    Way,
+    describe_way,
+    make_forward_pass,
+    solve_side,
+    usual_inputs,
+    ways,
+)
 from cardproof.measure.explain.parameters import USUAL_CLASSES, Stated, explain_parameters
-from cardproof.measure.explain.runs import Run, Runs, make_run, solve_side
-from cardproof.measure.explain.ways import FACTORS, Way, describe_way, ways
 
 if TYPE_CHECKING:
     from torch import nn
@@ -85,7 +94,9 @@ def explain(
     ``model`` is on the meta device; ``image_size`` is height and width; ``ran`` is the tally at that size, if made;
     ``is_assumed`` tells that nothing states the size.
     """
-    runs = Runs(model, counts.input_shape[0], {} if ran is None else {image_size: make_run(model, ran)})
+    runs = ForwardPasses(model, counts.input_shape[0])
+    if ran is not None:
+        runs.runs[image_size] = make_forward_pass(model, ran)
     found: list[Reproduction] = []
     for question in sorted(questions, key=lambda question: question.field != "parameters"):
         if question.field == "min size":
@@ -127,11 +138,11 @@ class _Search:
 
     def __init__(
         self,
-        runs: Runs,
+        runs: ForwardPasses,
         counts: Counts,
         size: Shape,
         stated: Stated,
-        base: Run,
+        base: ForwardPass,
         classes: frozenset[int],
         is_assumed: bool,
     ) -> None:

@@ -46,7 +46,7 @@ def site_files(settings: Settings, folders: Folders, urls: Urls, reports: Mappin
     }
 
 
-def is_ours(text: str) -> bool:
+def is_catalog_file(text: str) -> bool:
     """Return whether a text is a generated file of a catalog, which may be overwritten or removed."""
     return (
         is_model_record(text)

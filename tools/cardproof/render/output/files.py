@@ -98,9 +98,9 @@ def _status(old: str, new: str) -> Status:
     if old == new:
         return "unchanged"
     from cardproof.evidence.records import is_record  # only after a change: these imports are slow
-    from cardproof.render.catalog.files import is_ours
+    from cardproof.render.catalog.files import is_catalog_file
 
-    if read_stamp(old) is None and not is_record(old) and not is_ours(old):
+    if read_stamp(old) is None and not is_record(old) and not is_catalog_file(old):
         return "foreign"
     return "edited" if is_edited(old) else "changed"
 
@@ -141,9 +141,9 @@ def orphaned_badges(folders: Iterable[Path], kept: Container[Path]) -> list[Path
 
 
 def _is_of_catalog(path: Path) -> bool:
-    from cardproof.render.catalog.files import is_ours  # as in _status
+    from cardproof.render.catalog.files import is_catalog_file  # as in _status
 
-    return _is_own_file(path) and is_ours(path.read_text(encoding="utf-8", errors="replace"))
+    return _is_own_file(path) and is_catalog_file(path.read_text(encoding="utf-8", errors="replace"))
 
 
 def _is_own_file(path: Path) -> bool:

@@ -14,7 +14,7 @@ from cardproof.render.output.text import page_link, slug
 from cardproof.render.views.claims import UNITS, short_count
 from cardproof.render.views.comparison import LEAST_MODELS, Comparison, count_verdict
 from cardproof.render.views.evidence import dataset_name
-from cardproof.render.views.plot import SHAPES, Mark, PlotText, front, scatter, shape_of
+from cardproof.render.views.svg import SHAPES, Mark, PlotText, pareto_front, scatter, shape_of
 
 if TYPE_CHECKING:
     from cardproof.core.types import ShownVerdict
@@ -133,7 +133,7 @@ def _plot(comparison: Comparison, rows: Sequence[ModelRow], quantity: str) -> st
         description = f"{row.name}: {score.value:.2f}% ({score.verdict}) {amount} {quantity}"
         own = row in comparison.own
         marks.append(Mark(number / scale, score.value, row.name, description, _anchor(row), own, score.verdict))
-    best = front([(mark.x, mark.y) for mark in marks])
+    best = pareto_front([(mark.x, mark.y) for mark in marks])
     leaders = [mark.label for point in best for mark in marks if (mark.x, mark.y) == point]
     words = PlotText(
         f"stands-{name}",

@@ -10,7 +10,7 @@ from msgspec import Struct
 from cardproof.core.numbers import parse_number
 from cardproof.render.output.text import slug
 from cardproof.render.views.evidence import dataset_name
-from cardproof.render.views.plot import PlotText, curves
+from cardproof.render.views.svg import PlotText, curves
 
 if TYPE_CHECKING:
     from cardproof.core.measurements import Curve, Evaluated, Recipe

@@ -25,8 +25,7 @@ from cardproof.read.cited_results import read_cited
 from cardproof.read.hub import is_for_hub
 from cardproof.read.models import Model, Result
 from cardproof.render.catalog.model_records import model_folder
-from cardproof.render.views.about import read_paper
-from cardproof.render.views.cite import cff, is_citable
+from cardproof.render.views.about import cff, is_citable, read_paper
 from cardproof.report.export.hub import hub_header, readme
 
 FORMATS = {

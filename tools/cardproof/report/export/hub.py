@@ -18,8 +18,7 @@ from cardproof.read import Model
 from cardproof.read.cited_results import CitedSource
 from cardproof.read.hub import LISTS, TEXTS, licence_id
 from cardproof.render.output.text import code_text, markdown_text
-from cardproof.render.views.about import read_paper
-from cardproof.render.views.cite import bibtex
+from cardproof.render.views.about import bibtex, read_paper
 
 HELD: tuple[Verdict, ...] = ("confirmed", "cited")
 """Verdicts of results in the header by default."""

@@ -1,15 +1,18 @@
-"""Plots as inline SVG: coloured by the style sheet, with title and description."""
+"""Plots, and diagrams of blocks, as inline SVG: coloured by the style sheet, with title and description."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from cardproof.core.types import Verdict
 from cardproof.render.templates import render_layout
+
+if TYPE_CHECKING:
+    from cardproof.zoos.metadata import Box, Diagram, Panel
 
 WIDTH, HEIGHT = 720, 380
 PANEL_GAP = 40
@@ -98,7 +101,7 @@ class Axis(Struct, frozen=True):
         return f"{tick:.{max(0, -math.floor(math.log10(self.step) + 1e-9))}f}"
 
 
-class Panel(Struct, frozen=True):
+class PlotPanel(Struct, frozen=True):
     """A vertical axis with its label, and the line that it measures."""
 
     label: str
@@ -121,11 +124,11 @@ def scatter(marks: Sequence[Mark], words: PlotText) -> str:
     """Return a scatter plot: less of x and more of y is better; a line joins the Pareto front."""
     xs = axis((mark.x for mark in marks), LEFT, WIDTH - RIGHT)
     ys = axis((mark.y for mark in marks), HEIGHT - BOTTOM, TOP)
-    best = front([(mark.x, mark.y) for mark in marks])
+    best = pareto_front([(mark.x, mark.y) for mark in marks])
     centres = [(xs.at(mark.x), ys.at(mark.y)) for mark in marks]
     places = place_labels(centres, [mark.label for mark in marks])
     own_last = sorted(zip(marks, centres, places, strict=True), key=lambda drawn: drawn[0].own)
-    panel = Panel(words.y[0], ys, best if len(best) > 1 else ())
+    panel = PlotPanel(words.y[0], ys, best if len(best) > 1 else ())
     return _plot(words=words, xs=xs, panels=(panel,), marks=own_last)
 
 
@@ -140,19 +143,18 @@ def curves(lines: Sequence[Sequence[tuple[float, float]]], words: PlotText) -> s
     for number, (label, line) in enumerate(zip(words.y, lines, strict=True)):
         top = TOP + number * (height + PANEL_GAP)
         drawn = line[:: -math.ceil(len(line) / MOST_POINTS)][::-1]
-        panels.append(Panel(label, axis((y for _, y in line), top + height, top), drawn))
+        panels.append(PlotPanel(label, axis((y for _, y in line), top + height, top), drawn))
     return _plot(words=words, xs=xs, panels=panels, marks=())
 
 
-def _plot(panels: Sequence[Panel], **parts: Any) -> str:
+def _plot(panels: Sequence[PlotPanel], **parts: Any) -> str:
     """Return SVG on one line; coordinates are whole units, smaller than a pixel on most screens."""
     bottom = int(panels[-1].axis.start)
     parts |= {"width": WIDTH, "height": bottom + BOTTOM, "bottom": bottom, "unit": "{:.0f}".format}
-    svg = render_layout("plot.svg", panels=panels, **parts)
-    return svg.replace("\n", "")
+    return render_layout("plot.svg", panels=panels, **parts).replace("\n", "")
 
 
-def front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+def pareto_front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
     """Return the Pareto front, by rising x: the points for which no other has less x and at least as much y."""
     best: list[tuple[float, float]] = []
     for x, y in sorted(set(points), key=lambda point: (point[0], -point[1])):
@@ -187,3 +189,74 @@ def place_labels(
 
 def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+DIAGRAM_WIDTH = 340
+"""Of a panel of a diagram, in pixels of a narrow screen."""
+ROW, BOX_HEIGHT, FIRST_ROW = 46, 26, 18
+"""Distance of rows, height of a box, and middle of the first row."""
+BOX_GAP = 8
+"""Between boxes of one row."""
+SUM_RADIUS = 9
+"""Of a sum."""
+
+
+class DiagramView(Struct, frozen=True):
+    """A diagram for templates."""
+
+    caption: str
+    panels: tuple[tuple[str, str], ...]
+    """Title and SVG of each picture."""
+
+
+class PlacedBox(Struct, frozen=True):
+    """A box at its place: its middle, and half of its width and height."""
+
+    box: Box
+    x: float
+    y: float
+    half_width: float
+    half_height: float
+
+
+def diagram_view(diagram: Diagram | None) -> DiagramView | None:
+    """Return a diagram as SVG; None for None."""
+    if diagram is None:
+        return None
+    panels = tuple((panel.title, _panel(panel, f"block-{n}")) for n, panel in enumerate(diagram.panels, 1))
+    return DiagramView(diagram.caption, panels)
+
+
+def _panel(panel: Panel, name: str) -> str:
+    drawn = [_place(box, panel.columns) for box in panel.boxes]
+    arrows = [_arrow(drawn[start], drawn[end]) for start, end in panel.arrows]
+    height = FIRST_ROW + max(box.y for box in panel.boxes) * ROW + BOX_HEIGHT // 2 + 2
+    svg = render_layout(
+        "diagram.svg",
+        panel=panel,
+        prefix=name,
+        drawn=drawn,
+        arrows=arrows,
+        width=DIAGRAM_WIDTH,
+        height=height,
+        unit="{:.0f}".format,
+    )
+    return svg.replace("\n", "")
+
+
+def _place(box: Box, columns: int) -> PlacedBox:
+    column = DIAGRAM_WIDTH / columns
+    x, y = (box.x + box.width / 2) * column, FIRST_ROW + box.y * ROW
+    if box.kind == "sum":
+        return PlacedBox(box, x, y, SUM_RADIUS, SUM_RADIUS)
+    return PlacedBox(box, x, y, (box.width * column - BOX_GAP) / 2, BOX_HEIGHT / 2)
+
+
+def _arrow(start: PlacedBox, end: PlacedBox) -> str:
+    """Return the path of an arrow: down, or from the side of a box to the side of one that is not below it."""
+    if end.y > start.y:
+        x = min(start, end, key=lambda drawn: drawn.half_width).x
+        return f"M{x:.0f} {start.y + start.half_height:.0f}V{end.y - end.half_height:.0f}"
+    sign = 1 if end.x > start.x else -1
+    left, right = start.x + sign * start.half_width, end.x - sign * end.half_width
+    return f"M{left:.0f} {start.y:.0f}H{left + sign * BOX_GAP / 2:.0f}V{end.y:.0f}H{right:.0f}"

@@ -1,4 +1,4 @@
-"""The files that a zoo of the user's own reads while it is imported and builds a network. Runs in a worker.
+"""Sources of a network: the files that a zoo of the user's own loads and reads, and its packages. Runs in a worker.
 
 An audit hook of Python sees each file that is opened and each folder that is listed. It does not see what libraries in
 C or other processes read, environment variables, the network, and whether a file exists that is only asked for.
@@ -11,14 +11,19 @@ import os
 import re
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from cardproof.evidence.records import ABSENT, NAMES, source_state
+from cardproof.zoos import BUILT_IN
+
+Sources = tuple[tuple[str, str], ...]
+"""Names of files and distributions, with their digests or versions."""
 
 MOST_FILES = 10_000
 """A network that reads more files is not measured: nobody could say afterwards whether one of them changed."""
@@ -32,8 +37,52 @@ _IMPORTS = ("<frozen importlib", os.path.dirname(importlib.__file__))  # noqa: P
 _WRITES = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 
 
-class _Opened:
-    """What was opened in this process while a block of :func:`following` ran: a library may remember a file."""
+@contextmanager
+def track_sources(spec: str, left_out: Iterable[Path] = ()) -> Iterator[Callable[[], Sources]]:
+    """Yield a function that returns what a zoo of the user's own loaded and read in the block; of others nothing."""
+    if spec in BUILT_IN:
+        yield tuple
+        return
+    before = set(sys.modules)
+
+    def sources() -> Sources:
+        _loaded.update(_module_sources(set(sys.modules) - before))
+        _loaded.update(file_sources(_loaded))
+        return tuple(sorted(_loaded.items()))
+
+    with track_files(left_out):
+        yield sources
+
+
+_loaded: dict[str, str] = {}
+"""Sources of the modules that zoos have loaded into this process, as they were then: a second model uses the same."""
+
+
+def _module_sources(modules: set[str]) -> dict[str, str]:
+    """Return the files of these modules with their digests, and the distributions with their versions."""
+    installed = tuple(str(Path(sysconfig.get_path(kind)).resolve()) for kind in ("purelib", "platlib"))
+    standard = str(Path(sysconfig.get_path("stdlib")).resolve())
+    found: dict[str, str] = {}
+    for module in modules:
+        file = getattr(sys.modules.get(module), "__file__", None)
+        path = str(Path(file).resolve()) if file else ""
+        if path.startswith(installed):
+            names = _distributions().get(module.partition(".")[0], ())
+            found |= {name: source_state(name, "") for name in names}
+        elif path and not path.startswith(standard) and not module.startswith("cardproof.") and Path(path).is_file():
+            name = Path(os.path.relpath(path)).as_posix()  # also of compiled extensions
+            found[name] = source_state(name)
+    return found
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    """Return the distributions of each top-level package; cached, since it takes half a second."""
+    return packages_distributions()
+
+
+class _OpenedFiles:
+    """What was opened in this process while a block of :func:`track_files` ran: a library may remember a file."""
 
     def __init__(self) -> None:
         self.active = 0
@@ -85,38 +134,38 @@ def _is_own_code(name: str) -> bool:
     return not name.startswith("<") and _is_own(name)
 
 
-_opened = _Opened()
+_files = _OpenedFiles()
 
 
 @contextmanager
-def following(left_out: Iterable[Path] = ()) -> Iterator[None]:
+def track_files(left_out: Iterable[Path] = ()) -> Iterator[None]:
     """Take note of the files that are opened while the block runs, except those in ``left_out`` and below."""
-    if not _opened.installed:
-        sys.addaudithook(_opened.hook)  # it cannot be removed
-        _opened.installed = True
-    _opened.left_out = tuple(str(path.absolute()) for path in left_out)
-    _opened.active += 1
+    if not _files.installed:
+        sys.addaudithook(_files.hook)  # it cannot be removed
+        _files.installed = True
+    _files.left_out = tuple(str(path.absolute()) for path in left_out)
+    _files.active += 1
     try:
         yield
     finally:
-        _opened.active -= 1
+        _files.active -= 1
 
 
-def opened_sources(known: Iterable[str] = ()) -> dict[str, str]:
+def file_sources(known: Iterable[str] = ()) -> dict[str, str]:
     """Return the files that were read with their digests, and the names in listed folders, as they are now.
 
     Left out are Python, installed packages, which count by their version, the machine's own files, and caches; and
     what is ``known`` already. Raises OSError if there are too many.
     """
-    if len(_opened.read) > MOST_FILES:
+    if len(_files.read) > MOST_FILES:
         raise OSError(f"the zoo opened more than {MOST_FILES:,} files, so what the network depends on is not known")
     found: dict[str, str] = {}
-    read = [path for path in list(_opened.read) if _is_own(path)]
+    read = [path for path in list(_files.read) if _is_own(path)]
     for path in read:
         name = _name(path)
         if name not in known and (state := source_state(name) or source_state(name, ABSENT)):
             found[name] = state
-    for folder in {os.path.dirname(path) for path in read} & _opened.listed:  # noqa: PTH120
+    for folder in {os.path.dirname(path) for path in read} & _files.listed:  # noqa: PTH120
         here = {Path(path).suffix for path in read if os.path.dirname(path) == folder}  # noqa: PTH120
         for suffix in sorted(suffix for suffix in here if re.fullmatch(r"\.\w+", suffix)):
             name = _name(f"{folder}/*{suffix}")

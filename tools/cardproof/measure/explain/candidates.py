@@ -1,7 +1,7 @@
-"""The ways of counting that are tried, simplest first: operations, their weights, and a factor.
+"""What is tried to explain a count: input sizes, ways of counting, and a forward pass for each size.
 
-Every way is a row of integer weights, one per amount of a forward pass (``COLUMNS``), so all results for one input are
-one integer matrix product.
+The usual sizes and the simplest ways come first. A way is a row of integer weights, one per amount of a forward pass
+(``COLUMNS``), so all results for one size are one integer matrix product.
 """
 
 from __future__ import annotations
@@ -10,10 +10,77 @@ import functools
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import product
+from typing import TYPE_CHECKING
 
-from msgspec import Struct
+import torch
+from msgspec import Struct, field
 
+from cardproof.measure.count.counts import amounts_of, head_events
+from cardproof.measure.count.tally import tally
 from cardproof.measure.count.tools import COLUMNS, TOOLS, Choice, weighted, weights_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from cardproof.measure.count.events import Tally
+
+Shape = tuple[int, int]
+"""Height and width. Few networks have other counts for a transposed input, so only one of both is tried."""
+
+_USUAL_SQUARES = (224, 256, 299, 32, 64, 128, 192, 288, 320, 384, 448, 512, 600)
+_OTHER_SQUARES = (
+    28, 48, 56, 84, 96, 112, 144, 160, 168, 176, 208, 227, 232, 236, 240, 248, 260, 272, 300, 331, 336, 342, 352,
+    368, 380, 400, 408, 416, 440, 456, 475, 480, 500, 518, 528, 544, 560, 576, 608, 640, 672, 700, 704, 720, 768,
+    800, 896, 1000, 1024, 1280, 1536,
+)  # fmt: skip
+"""Sizes of published classifiers and detectors: MNIST to EfficientNet-L2."""
+
+_HUB_PHOTO = (1546, 1213)
+"""Width and height of dog.jpg, the photo of PyTorch Hub's example, on which timm's cards of 2021 were counted."""
+
+_PHOTO_RATIOS = ((4, 3), (3, 2), (16, 9), (5, 4), (640, 427), (500, 375), (2, 1))
+"""Long to short side: cameras, screens, and the commonest photos of COCO and ImageNet."""
+
+_SCENES = (
+    (480, 640), (600, 800), (800, 1333), (800, 1216), (800, 1280), (800, 1344), (512, 1024), (1024, 2048), (720, 1280),
+    (1080, 1920), (375, 1242), (352, 480), (256, 128), (384, 128), (256, 192), (384, 288), (32, 100), (32, 128),
+)  # fmt: skip
+"""Inputs of detectors, street scene segmentation, person and text models."""
+
+
+def usual_inputs(size: Shape) -> tuple[tuple[Shape, int], ...]:
+    """Return sizes to try with their cost, cheapest first, each once; ``size`` is the card's own and costs nothing."""
+    found: dict[Shape, int] = {}
+    for shape, cost in sorted(_candidates(size), key=lambda entry: entry[1]):
+        found.setdefault(shape, cost)
+    return tuple(found.items())
+
+
+def _candidates(size: Shape) -> Iterator[tuple[Shape, int]]:
+    yield size, 0
+    short = min(size)
+    yield (short, _long_side(short, *_HUB_PHOTO)), 1
+    for side in _USUAL_SQUARES:
+        yield (side, side), 1
+    for side in (*_OTHER_SQUARES, *_sizes_before_crop(short)):
+        yield (side, side), 2
+    for side in (short, *_sizes_before_crop(short)):
+        for long, short_side in (_HUB_PHOTO, *_PHOTO_RATIOS):
+            for width in {_long_side(side, long, short_side), round(side * long / short_side)}:
+                yield (side, width), 2 if side == short else 3
+    for scene in _SCENES:
+        yield scene, 3
+
+
+def _long_side(short: int, long_side: int, short_side: int) -> int:
+    """Return the long side of a photo whose short side is resized to ``short``, rounded as torchvision's Resize."""
+    return int(short * long_side / short_side)
+
+
+def _sizes_before_crop(crop: int) -> tuple[int, ...]:
+    """Return the sizes that an image is resized to before a crop of this size, at the usual crop shares."""
+    return tuple(sorted({int(crop / share) for share in (0.875, 0.9, 0.95, 0.96)}))
+
 
 FACTORS: tuple[tuple[Fraction, int], ...] = (
     (Fraction(1), 0),
@@ -183,3 +250,109 @@ def describe_way(way: Way, values: tuple[int, ...]) -> tuple[tuple[str, ...], tu
     )
     left_out = tuple(word for choice in way.choices for word in choice.left_out if not present.isdisjoint(_PARTS[word]))
     return counted, left_out
+
+
+_MOST_REFUSALS = 3
+"""Sizes that a network may refuse before no other is tried: a network of fixed size refuses them all."""
+
+
+class ForwardPasses(Struct):
+    """The forward passes made so far, by height and width."""
+
+    model: nn.Module
+    channels: int
+    runs: dict[Shape, ForwardPass | None] = field(default_factory=dict)
+    refused: int = 0
+
+    def at(self, shape: Shape) -> ForwardPass | None:
+        """Return the run at this height and width, made now if necessary; None if the network refuses it."""
+        if shape not in self.runs:
+            self.runs[shape] = self._try(shape)
+        return self.runs[shape]
+
+    def _try(self, shape: Shape) -> ForwardPass | None:
+        if self.refused >= _MOST_REFUSALS:
+            return None
+        try:
+            return make_forward_pass(self.model, tally(self.model, (self.channels, *shape)))
+        except MemoryError:
+            raise
+        except Exception:  # a network may refuse a size with any error
+            self.refused += 1
+            return None
+
+
+class ForwardPass(Struct, frozen=True):
+    """One forward pass."""
+
+    tally: Tally
+    amounts: tuple[int, ...]
+    """In the order of :data:`~cardproof.measure.count.tools.COLUMNS`."""
+    values: torch.Tensor
+    """Results of :func:`ways`, in their order."""
+    head_positions: int
+    """How often the classifier runs: once, or at every position of a map; each of two classifiers counts."""
+
+
+def make_forward_pass(model: nn.Module, result: Tally) -> ForwardPass:
+    """Return a forward pass with the result of every way of counting."""
+    heads = head_events(result)
+    values = amounts_of(result, model)
+    return ForwardPass(
+        tally=result,
+        amounts=values,
+        values=_weights() @ torch.tensor(values, dtype=torch.int64),
+        head_positions=sum(head.elements for head in heads) // heads[0].features[1] if heads else 0,
+    )
+
+
+@functools.cache
+def _weights() -> torch.Tensor:
+    return torch.tensor([way.weights for way in ways()], dtype=torch.int64)
+
+
+_LARGEST = 4096
+"""Pixels; no card's network is run on more."""
+
+
+def solve_side(
+    runs: ForwardPasses, way: int, height: int | None, guess: float, bounds: tuple[int, int]
+) -> Shape | None:
+    """The input of this ``height`` (None: a square) at which the way numbered ``way`` counts within ``bounds``.
+
+    ``guess`` is where a count that grows with the area would be met, in pixels. Of several sides that give the
+    same count a round one is returned; None where no side gives it.
+    """
+
+    def value(side: int) -> int | None:
+        run = runs.at(_shape(height, side))
+        return None if run is None else int(run.values[way])
+
+    reach = 16 + round(guess / 8)
+    below, above = max(1, round(guess) - reach), min(_LARGEST, round(guess) + reach)
+    while below <= above:
+        side = _roundest(below, above)
+        found = value(side)
+        if found is None or found < bounds[0]:
+            below = side + 1
+        elif found > bounds[1]:
+            above = side - 1
+        else:
+            return _shape(height, side)
+    return None
+
+
+def _shape(height: int | None, side: int) -> Shape:
+    return (side if height is None else height, side)
+
+
+def _roundest(below: int, above: int) -> int:
+    """The multiple of the greatest power of two between both (inclusive), nearest to their middle.
+
+    Probing round sides halves the range as well as middles do, and different ways then share their runs.
+    """
+    unit = 1 << above.bit_length()
+    while above // unit * unit < below:
+        unit //= 2
+    middle = (below + above) // 2 // unit * unit
+    return middle if middle >= below else middle + unit

@@ -1,4 +1,4 @@
-"""Strips under the snippets of a page: status of a block, seconds, device, and output."""
+"""Results under the snippets of a page: status of a block, seconds, device, and output."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def snippets_summary(runs: Sequence[PageRun]) -> str:
     return f"Snippets{when}: {statuses}, for {models} model{'' if models == 1 else 's'} on {devices}{random}"
 
 
-def insert_strips(text: str, runs: Sequence[PageRun]) -> str:
-    """Return a page's text with a strip under each block of a run, and without hidden code."""
+def insert_results(text: str, runs: Sequence[PageRun]) -> str:
+    """Return a page's text with the result under each block of a run, and without hidden code."""
     lines = text.split("\n")
     ends: dict[int, list[tuple[PageRun, BlockResult]]] = {}
     for run in runs:
@@ -52,7 +52,7 @@ def insert_strips(text: str, runs: Sequence[PageRun]) -> str:
     for end in sorted(ends, reverse=True):
         fence = lines[end - 1]
         prefix = fence[: len(fence) - len(fence.lstrip(" \t>"))]
-        inserted = [line for run, block in ends[end] for line in _strip(run, block)]
+        inserted = [line for run, block in ends[end] for line in _result(run, block)]
         lines[end:end] = [(prefix + line).rstrip() for line in inserted]
     result = "\n".join(lines)
     if _HIDDEN.search(result):
@@ -62,7 +62,7 @@ def insert_strips(text: str, runs: Sequence[PageRun]) -> str:
     return result
 
 
-def _strip(run: PageRun, block: BlockResult) -> list[str]:
+def _result(run: PageRun, block: BlockResult) -> list[str]:
     ran_to_the_end = block.status in ("pass", "fail")
     output = inert_text(block.output).rstrip() if ran_to_the_end and not block.stated else ""
     if len(output) > MOST_OUTPUT:

@@ -1,4 +1,4 @@
-"""Plots: where marks are drawn, which models are compared, and what is read out."""
+"""Plots and diagrams: where marks and boxes are drawn, which models are compared, and what is read out."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from cardproof.core.types import Verdict
 from cardproof.judge.card_report import ModelRow, Score
 from cardproof.render.views.comparison import LEAST_MODELS, MOST_OTHERS, ModelsBySize
 from cardproof.render.views.comparison_view import comparison_view
-from cardproof.render.views.plot import (
+from cardproof.render.views.svg import (
     BOTTOM,
+    DIAGRAM_WIDTH,
     HEIGHT,
     LEFT,
     RIGHT,
@@ -28,12 +29,14 @@ from cardproof.render.views.plot import (
     PlotText,
     axis,
     curves,
-    front,
+    diagram_view,
+    pareto_front,
     place_labels,
     scatter,
 )
 from cardproof.render.views.training import curve_view
 from cardproof.zoos import curve_of
+from cardproof.zoos.metadata import Box, Diagram, Panel, diagram_of
 from res2next.recipes import changed, load_recipe
 from res2next.training_log import LogError, LogHeader, read_training_curve, start_log
 
@@ -87,7 +90,7 @@ def test_an_axis_of_equal_or_extreme_values_shows_them(values):
 
 
 def test_the_front_has_the_models_that_no_other_beats():
-    assert front([(2, 70), (3, 69), (3, 75), (4, 75), (5, 80), (2, 65)]) == [(2, 70), (3, 75), (5, 80)]
+    assert pareto_front([(2, 70), (3, 69), (3, 75), (4, 75), (5, 80), (2, 65)]) == [(2, 70), (3, 75), (5, 80)]
 
 
 def test_the_shape_of_a_mark_says_how_its_accuracy_was_checked():
@@ -278,3 +281,62 @@ def test_a_comparison_says_which_accuracies_were_measured_and_links_marks_to_row
         assert set(re.findall(r'href="#([^"]*)"', svg)) == anchors
     assert "a: 70.00% (confirmed) with 1.00 G multiply-adds" in view.by_multiply_adds
     assert "a: 70.00% (confirmed) with 10.00 M parameters" in view.by_parameters
+
+
+EVIL = "</text></svg><script>alert(1)</script>"
+BOXES = (
+    Box("in", y=0, width=2),
+    Box("a", y=1),
+    Box("+", y=1, x=1, kind="sum"),
+    Box("b", y=2, x=1),
+    Box("out", y=3, width=2, kind="text"),
+)
+PANEL = Panel("One", "Said aloud", 2, BOXES, ((0, 1), (1, 2), (2, 3)))
+
+
+def svg_of(panel: Panel) -> str:
+    view = diagram_view(Diagram("Caption", (panel,)))
+    assert view
+    ((title, svg),) = view.panels
+    assert title == panel.title
+    return svg
+
+
+def test_a_panel_has_a_title_and_a_description():
+    svg = svg_of(PANEL)
+    assert '<title id="block-1-t">One</title><desc id="block-1-d">Said aloud</desc>' in svg
+    assert 'role="img" aria-labelledby="block-1-t" aria-describedby="block-1-d"' in svg
+
+
+def test_boxes_stand_in_their_columns_and_texts_have_no_frame():
+    svg = svg_of(PANEL)
+    texts = {text: int(x) for x, text in re.findall(r'<text x="(\d+)" y="\d+">([^<]*)<', svg)}
+    assert texts == {
+        "in": DIAGRAM_WIDTH / 2,
+        "a": DIAGRAM_WIDTH / 4,
+        "+": 3 * DIAGRAM_WIDTH / 4,
+        "b": 3 * DIAGRAM_WIDTH / 4,
+        "out": DIAGRAM_WIDTH / 2,
+    }
+    assert (svg.count("<rect"), svg.count("<circle")) == (3, 1)
+
+
+def test_an_arrow_goes_down_within_both_boxes_or_from_side_to_side():
+    down, across, to_next = re.findall(r'<path d="(M\d+ \d+[VH][^"]*)"', svg_of(PANEL))
+    assert down == "M85 31V51"
+    assert across.startswith("M166 64H")
+    assert to_next == "M255 73V97"
+
+
+def test_texts_of_a_diagram_are_escaped():
+    svg = svg_of(Panel(EVIL, EVIL, 1, (Box(EVIL, y=0),), ()))
+    assert "<script" not in svg
+    assert svg.count("</svg>") == 1
+
+
+def test_only_a_built_in_zoo_that_knows_the_model_has_a_diagram():
+    assert diagram_of("res2next", "res2next50")
+    assert diagram_of("res2next", "resnet50") is None
+    assert diagram_of("timm", "res2next50") is None
+    assert diagram_of("zoo.py:Zoo", "tiny") is None
+    assert diagram_of(None, "tiny") is None
