@@ -60,8 +60,12 @@ class Header:
             text = path.read_bytes().decode("utf-8")
         except FileNotFoundError:
             raise InputError(f"{show_path(path)}: no such file{near_file(path)}") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{show_path(path)}: cannot be read: {error}") from None
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{show_path(path)}: byte {error.start + 1} is not UTF-8: save the file as UTF-8"
+            ) from None
+        except OSError as error:
+            raise InputError(f"{show_path(path)}: cannot be read: {error.strerror}") from None
         if path.suffix.lower() not in _ENDINGS:
             message = f"only Markdown has a header that can be edited: a file that ends in {', '.join(_ENDINGS)}"
             raise InputError(f"{show_path(path)}: {message}")

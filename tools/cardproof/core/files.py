@@ -34,16 +34,10 @@ def show_path(path: Path) -> str:
 def near_file(path: Path) -> str:
     """Return a question with the files beside a missing one whose names are most like its name; empty if none is."""
     try:
-        others = [other.name for other, _ in zip(path.parent.iterdir(), range(5_000), strict=False)]
+        others = [other.name for other, _ in zip(path.parent.iterdir(), range(5_000), strict=False) if other != path]
     except OSError:
         return ""
     return did_you_mean(path.name, others)
-
-
-def address_in(path: Path) -> str:
-    """Return the address that was given in place of a path, which keeps one of its two slashes; empty if it is none."""
-    scheme, mark, rest = path.as_posix().partition(":/")
-    return f"{scheme}://{rest}" if mark and scheme.lower() in ("http", "https", "hf") else ""
 
 
 def cache_folder() -> Path:

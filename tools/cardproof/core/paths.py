@@ -168,6 +168,13 @@ def files_below(
         place / entry.name
         for place, entries in walk(folder, skipped=skipped, on_error=on_error)
         for entry in entries
-        if os.path.splitext(entry.name)[1].lower() in endings  # noqa: PTH122
-        and (entry.is_file() or (entry.name[0] != "." and not entry.is_dir()))
+        if os.path.splitext(entry.name)[1].lower() in endings and _is_named(entry)  # noqa: PTH122
     ]
+
+
+def _is_named(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a file, or a link or pipe that is not hidden."""
+    try:
+        return entry.is_file() or (entry.name[0] != "." and not entry.is_dir())
+    except OSError:  # a link that leads in a circle
+        return entry.name[0] != "."

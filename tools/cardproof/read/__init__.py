@@ -11,7 +11,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cardproof.core.errors import InputError, boundary
-from cardproof.core.files import address_in, near_file, show_path
+from cardproof.core.files import near_file, show_path
 from cardproof.core.paths import files_below, is_inside, is_regular, root_of_argument
 from cardproof.core.source import Source, read_source
 from cardproof.core.types import Claim, Finding, Place
@@ -110,8 +110,6 @@ def read_cards(paths: Iterable[Path], *, root: Path | None = None) -> Reading:
     seen: set[Path] = set()
     for given in paths:
         if not given.exists() and not (root and given.is_symlink()):
-            if address := address_in(given):
-                raise InputError(f"{address}: addresses are not read: download the card first, and name its file")
             raise InputError(f"{show_path(given)}: no such file or folder{near_file(given)}")
         bound = (root or root_of_argument(given)).resolve()
         explicit = root is not None or given.is_file()
