@@ -15,10 +15,10 @@ from msgspec.structs import replace
 from cardproof.commands.scaffold.families import Family, families, family_index, index_text
 from cardproof.core.clock import now
 from cardproof.core.measurements import Evidence
+from cardproof.core.numbers import short_text
 from cardproof.core.settings import Settings
 from cardproof.core.yaml_text import to_yaml
 from cardproof.render.output.paths import page_templates, site_folders
-from cardproof.render.views.claims import short_count
 from cardproof.report.terminal import plural, short_list
 from cardproof.zoos.published import ModelList, Published
 
@@ -142,7 +142,7 @@ def _family_rows(members: Sequence[Family]) -> Iterator[str]:
 
     def ends(counts: Iterable[int | None]) -> str:
         known = sorted(count for count in counts if count is not None)
-        texts = [" ".join(short_count(count)).strip() for count in known]
+        texts = [short_text(count) for count in known]
         return " to ".join(dict.fromkeys((texts[0], texts[-1]))) if texts else ""
 
     for family in members[:MOST_FAMILIES]:
