@@ -47,7 +47,7 @@ def observe_commonmark(text: str) -> ObservedPage:
             token.meta["number"] = len(fences)
             fences.append(fence)
     converter.add_render_rule("fence", _render_fence)
-    shown, comments = visible_parts(converter.renderer.render(tokens, converter.options, {}), fences)
+    shown, comments = visible_parts(converter.renderer.render(tokens, converter.options, {}), lines, fences)
     return ObservedPage(
         lines=tuple(lines),
         origins=tuple((None, number) for number in range(1, len(lines) + 1)),

@@ -46,7 +46,7 @@ def observe(
     includes = Includes(converter, base_path)
     recorder = _Recorder(converter)
     html = converter.convert(text)  # fills what the recorder and the includes have
-    shown, comments = visible_parts(html, recorder.fences)
+    shown, comments = visible_parts(html, recorder.lines, recorder.fences)
     source = includes.lines or [(line, (None, number)) for number, line in enumerate(text.split("\n"), 1)]
     return ObservedPage(
         tuple(recorder.lines),
