@@ -284,6 +284,8 @@ def _add_event(total: Counter[str], event: Event) -> None:
         case "average pool":
             total[f"average pool {owner}"] += event.elements
             total["average pool inputs"] += event.inputs
+        case "instance norm" if event.detail:  # with weights; without them each tool has another rule
+            total["group norm"] += event.elements
         case "max pool":
             total["max pool"] += event.elements
             total["max pool inputs"] += event.inputs
