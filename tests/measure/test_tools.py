@@ -160,11 +160,18 @@ def test_fvcore_itself_counts_as_its_rule_says() -> None:
         assert counted(build).tools["fvcore"] == analysis.total()
 
 
+def activated(layer: Any) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(3, 8, 3), layer())
+
+
 def test_ptflops_itself_counts_as_its_rule_says() -> None:
     ptflops = pytest.importorskip("ptflops")
     options = {"as_strings": False, "print_per_layer_stat": False, "verbose": False}
     found, _ = ptflops.get_model_complexity_info(convolutional(), (3, 32, 32), backend="pytorch", **options)
     assert counted(convolutional).tools["ptflops 0.7"] == found
+    for layer in (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU):
+        found, _ = ptflops.get_model_complexity_info(activated(layer), (3, 32, 32), backend="pytorch", **options)
+        assert counted(lambda layer=layer: activated(layer)).tools["ptflops 0.7"] == found, layer
     found, _ = ptflops.get_model_complexity_info(convolutional(), (3, 32, 32), backend="aten", **options)
     assert counted(convolutional).tools["ptflops, traced"] == found
 
