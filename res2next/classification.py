@@ -188,7 +188,7 @@ def _check_top(top: int) -> None:
 
 
 def load_classifier(name: str | None = None, *, weights: Path | None = None, device: str = "cpu") -> Classifier:
-    """A network with trained weights, its preprocessing and class names; loaded once a process.
+    """A network with trained weights, its preprocessing and class names; loaded once for each state of their file.
 
     Args:
         name: ``architecture`` or ``architecture.tag`` of the registry; the network that ``weights`` state unless given.
@@ -207,18 +207,24 @@ def load_classifier(name: str | None = None, *, weights: Path | None = None, dev
     if stated is not None and weights is not None:
         if stated.model != entry.architecture:
             raise UnreadableWeights(weights, f"is for {stated.model}, not for {entry.name}", "leave the model out")
-        return _load_stated(weights.expanduser(), stated, device)
-    return _load(entry, weights, device)
+        return _load_stated(weights.expanduser(), stated, device, _stamp(weights))
+    return _load(entry, weights, device, _stamp(weights))
+
+
+def _stamp(weights: Path | None) -> object:
+    """What changes with a file of weights: one that was trained again is loaded again."""
+    found = weights.expanduser() if weights else None
+    return (found.stat().st_mtime_ns, found.stat().st_size) if found and found.is_file() else None
 
 
 @cache
-def _load_stated(weights: Path, stated: Metadata, device: str) -> Classifier:
+def _load_stated(weights: Path, stated: Metadata, device: str, stamp: object) -> Classifier:
     network = create_model(stated.model, num_classes=len(stated.classes))
     load_weights(network, weights)
     return Classifier(network.eval().to(device), stated.preprocessing, stated.classes)
 
 
 @cache
-def _load(entry: Entry, weights: Path | None, device: str) -> Classifier:
+def _load(entry: Entry, weights: Path | None, device: str, stamp: object) -> Classifier:
     network = create_model(entry.name, pretrained=True, weights=weights).eval().to(device)
     return Classifier(network, entry.preprocessing, find_dataset(entry.dataset).classes)

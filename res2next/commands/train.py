@@ -131,11 +131,12 @@ def _train_and_test(
             compiled=compiled,
             listener=listener,
         )
-        if trained and no_test and not hold_out:
-            listener.notice("there is no folder test or val, and so no test: --hold-out N measures on N of the images")
-        if trained is None or hold_out or no_test:
-            return trained, None
-        return trained, _test(recipe, data, trained.weights, str(world.device))
+        if trained and not hold_out and not no_test:
+            return trained, _test(recipe, data, trained.weights, str(world.device))
+    if trained and not hold_out:  # said with --quiet too, which is about progress
+        text = "there is no folder test or val, and so no test: --hold-out N measures on N of the images"
+        click.echo(text, err=True)
+    return trained, None
 
 
 def _open(

@@ -66,10 +66,39 @@ def test_the_script_renders_checks_and_fails_as_the_design_says(site):
         (["audit", "templates", "--tolerance", "FLOPs=loose"], "is not a tolerance"),
         (["audit", "templates", "--tolerance", "FLOPs"], "FIELD=SPEC"),
         (["audit", "templates", "--config", "none.yml"], "cannot be read"),
+        (["audit", "templates", "--config", "folder"], "cannot be read"),
+        (["audit", "templates", "--config", "list.yml"], "list.yml:1:1: settings are a mapping"),
+        (["audit", "templates", "--config", "loop.md"], "loop.md: this link leads in a circle"),
+        (["audit", "templates", "--config", "inherits.yml"], "loop.yml:1:1: cannot be read"),
+        (["audit", ""], "a path is empty"),
+        (["export", "templates", "--out", ""], "a path is empty"),
+        (["init", "--zoo", "zoo.py:Zoo", "--out", ""], "a path is empty"),
+        (["audit", "templates", "--engine", ""], "engine '' is not known"),
+        (["audit", "templates", "--report", "folder"], "folder: this is a folder; --report names a file"),
+        (["audit", "templates", "--write", "json=folder"], "folder: this is a folder; --write names a file"),
+        (["speed", "--out", "folder"], "folder: this is a folder; --out names a file"),
+        (["audit", "loop.md"], "loop.md: this link leads in a circle"),
+        (["snippets", "gone.md"], "gone.md: no such file\n"),
+        (["snippets", "https://host//path"], "error: https://host//path: addresses are not read"),
+        (["audit", "hf://owner//name"], "error: hf://owner//name: addresses are not read"),
+        (["edit", "latin.md", "license=mit"], "latin.md: byte 6 is not UTF-8: save the file as UTF-8"),
     ],
 )
 def test_bad_input_exits_with_two_and_one_clear_sentence(site, arguments, words):
+    Path("folder").mkdir()
+    Path("list.yml").write_text("- a\n")
+    Path("inherits.yml").write_text("INHERIT: loop.yml\n")
+    Path("latin.md").write_bytes(b"# caf\xe9\n")
+    for link, target in (("loop.md", "loop.md"), ("loop.yml", "loop.yml"), ("gone.md", "nowhere")):
+        Path(link).symlink_to(target)
     assert words in refusal(*arguments)
+
+
+def test_a_link_in_a_circle_is_one_finding_among_the_cards_of_a_folder(site):
+    Path("templates/models/loop.md").symlink_to("loop.md")
+    done = cardproof("audit", "templates", "--zoo", "zoo.py:Zoo")
+    assert "templates/models/loop.md:1:1: warning [encoding] not read: this is a link to nothing" in done.stdout
+    assert "3 confirmed" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -234,9 +234,9 @@ def test_a_result_that_makes_no_sense_is_refused(card, result, said):
 def test_if_one_edit_is_refused_none_is_written(card):
     path = card("title: Net", "text: |", "  a")
     before = path.read_text()
-    done = cardproof("edit", "README.md", "license=mit", "text=b")
-    assert (done.returncode, done.stdout, path.read_text()) == (1, "", before)
-    assert "cannot be edited on its line" in done.stderr
+    said = refusal("edit", "README.md", "license=mit", "text=b")
+    assert said == "error: README.md:3:7: this value cannot be edited on its line; edit it in the file\n"
+    assert path.read_text() == before
     refused("license=mit", "tags-=vision")
     refused("license=mit", "--result", "task=image-classification; dataset=beans")
 
@@ -260,6 +260,17 @@ def test_other_licences_and_fields_of_ones_own_are_written_and_the_unusual_ones_
 def test_a_header_that_is_never_closed_gets_no_second_one_above_it(write, text):
     write("README.md", text)
     assert "the header is never closed" in refused("license=mit")
+
+
+@pytest.mark.parametrize("name", ["zoo.py", "models.yml", "results.csv", "notes.txt", "LICENSE", "weights.safetensors"])
+def test_a_file_that_is_not_markdown_is_refused_and_stays_as_it_is(write, name):
+    path = write(name, "---\nimport: 1\n---\n")
+    said = refusal("edit", name, "license=mit", "--result", RESULT)
+    assert (
+        said
+        == f"error: {name}: only Markdown has a header that can be edited: a file that ends in .md, .mdx, .markdown\n"
+    )
+    assert path.read_text() == "---\nimport: 1\n---\n"
 
 
 def test_a_rule_at_the_top_of_a_page_is_not_an_open_header(write):

@@ -14,7 +14,7 @@ AUDIT = ("audit", "templates/models")
     ("command", "words"),
     [
         (("audit", "templates/models/tyni.md"), "no such file or folder; did you mean tiny.md?"),
-        (("audit", "https://example.org/x"), "https://example.org/x: addresses are not read: download the card first"),
+        (("audit", "https://example.org/x"), "https://example.org/x: addresses are not read: download the file first"),
         (("snippets", "templates/models/tyni.md"), "no such file; did you mean tiny.md?"),
         (("edit", "templates/models/tyni.md", "license=mit"), "no such file; did you mean tiny.md?"),
         (("render", "--only", "tyny"), "no card template is named tyny; did you mean tiny?"),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cardproof.core.numbers import equal_as_written, parse_number, show_count, write_count, write_like
+from cardproof.core.numbers import equal_as_written, parse_number, short_text, show_count, write_count, write_like
 
 
 @pytest.mark.parametrize(
@@ -106,6 +106,22 @@ def test_what_is_written_in_a_claims_style_is_equal_at_its_precision(stated, sty
     if written is not None:
         fixed = parse_number(written, "count")
         assert abs(fixed.value - found) * 2 <= number.quantum
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (322, "322"),
+        (999, "999"),
+        (24_671_464, "24.67 M"),
+        (999_994, "999.99 k"),
+        (999_996, "1.00 M"),
+        (Decimal("4.17e9"), "4.17 G"),
+        (1_906_000_000_000, "1.91 T"),
+    ],
+)
+def test_a_count_is_written_short_with_the_unit_that_leaves_fewer_than_a_thousand(value, written):
+    assert short_text(value) == written
 
 
 def test_numbers_are_shown_with_commas():

@@ -235,9 +235,6 @@ def test_a_changed_network_makes_a_result_outdated_and_the_reason_says_what_chan
 def test_a_name_that_looks_like_a_digest_and_is_none_is_not_trusted(planned, tmp_path):
     need, first = planned(None, weights="one")
     recorded = replace(evaluated(), inputs=first.jobs[0].inputs)
-    from cardproof.plan import evaluations
-
-    evaluations.digest_of.cache_clear()
     need, again = planned(recorded, weights="two")
     assert (len(again.jobs), again.valid[need]) == (1, ())
 
@@ -249,6 +246,16 @@ def test_other_weights_than_the_cards_are_not_evaluated_for_it(planned, tmp_path
     other = tmp_path / "other.pth"
     other.write_text("x")
     assert local_weights("zoo.py:zoo", need, other) is None
+
+
+def test_a_result_that_is_measured_again_and_is_equal_keeps_its_time():
+    from cardproof.measure.gather import _unless_equal
+
+    old = evaluated()
+    later = replace(WHERE, measured="2031-01-01T00:00:00+00:00", seconds=99.0)
+    assert _unless_equal(replace(old, environment=later), old) is old
+    for new in (replace(old, top1=352, environment=later), replace(old, environment=replace(later, torch="9"))):
+        assert _unless_equal(new, old) is new
 
 
 def test_a_forced_result_is_not_repeated_with_other_weights_than_the_cards(planned, tmp_path, monkeypatch):

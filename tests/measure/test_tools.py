@@ -69,6 +69,36 @@ def test_a_window_given_as_one_number_in_a_tuple_has_that_side_along_each_axis(p
     assert [event.detail for event in found.events] == [9]
 
 
+@pytest.mark.parametrize(
+    ("layer", "kind"),
+    [
+        (lambda: nn.LPPool2d(2, 2), "power pool"),
+        (lambda: nn.LocalResponseNorm(2), "response norm"),
+        (lambda: nn.InstanceNorm2d(8), "instance norm"),
+    ],
+)
+def test_a_layer_that_torch_computes_by_another_is_not_counted_as_that(layer: Any, kind: str) -> None:
+    def build() -> nn.Module:
+        return nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), layer())
+
+    found = tally(build_on_meta(build), (3, 32, 32))
+    assert {event.kind for event in found.events} >= {"convolution", kind}
+    assert not {"average pool", "batch norm"} & {event.kind for event in found.events}
+    counts = counted(build)
+    assert set(counts.tools.values()) <= {counts.multiply_adds}  # no tool's rule for it is known
+    assert not {"Average Pooling", "Batch Normalization"} & {word for word, number in counts.parts.items() if number}
+
+
+def test_an_instance_norm_with_weights_is_counted_by_fvcore_as_its_rule_says() -> None:
+    fvcore = pytest.importorskip("fvcore.nn")
+
+    def build() -> nn.Module:
+        return nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.InstanceNorm2d(8, affine=True))
+
+    analysis = fvcore.FlopCountAnalysis(build().eval(), torch.zeros(1, 3, 32, 32))
+    assert counted(build).tools["fvcore"] == analysis.total()
+
+
 class Attention(nn.Module):
     """Four tokens of eight values each: norm, two products of two heads, GELU, a mean over tokens, two classes."""
 
@@ -130,11 +160,18 @@ def test_fvcore_itself_counts_as_its_rule_says() -> None:
         assert counted(build).tools["fvcore"] == analysis.total()
 
 
+def activated(layer: Any) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(3, 8, 3), layer())
+
+
 def test_ptflops_itself_counts_as_its_rule_says() -> None:
     ptflops = pytest.importorskip("ptflops")
     options = {"as_strings": False, "print_per_layer_stat": False, "verbose": False}
     found, _ = ptflops.get_model_complexity_info(convolutional(), (3, 32, 32), backend="pytorch", **options)
     assert counted(convolutional).tools["ptflops 0.7"] == found
+    for layer in (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU):
+        found, _ = ptflops.get_model_complexity_info(activated(layer), (3, 32, 32), backend="pytorch", **options)
+        assert counted(lambda layer=layer: activated(layer)).tools["ptflops 0.7"] == found, layer
     found, _ = ptflops.get_model_complexity_info(convolutional(), (3, 32, 32), backend="aten", **options)
     assert counted(convolutional).tools["ptflops, traced"] == found
 

@@ -122,6 +122,12 @@ def test_a_forced_model_is_measured_again_and_no_other(rendered):
     assert (run.measured, run.recalled, run.exit) == (1, 1, 0)
 
 
+@pytest.mark.parametrize("check", [True, False])
+def test_what_is_measured_again_and_is_equal_is_not_stale_and_keeps_its_time(rendered, check):
+    run = build(rendered, force=("all",), check=check)
+    assert (run.measured > 0, run.exit, [change.path for change in run.changes if change.differs]) == (True, 0, [])
+
+
 @pytest.mark.parametrize(
     ("word", "hint"), [("flop", "did you mean flops"), ("tinny", "did you mean tiny"), ("xyz", "write flops")]
 )

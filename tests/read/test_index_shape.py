@@ -209,3 +209,23 @@ def test_any_lines_are_read_and_a_fix_keeps_every_character_but_spaces(lines):
             assert path.read_text() == text
         after = path.read_text()
     assert [line.lstrip() for line in after.splitlines()] == [line.lstrip() for line in text.splitlines()]
+
+
+def test_an_entry_behind_aliases_is_repaired_and_reported_once(write):
+    text = """Models:
+- &one
+  Name: a
+  Metadata:
+  FLOPs: 1
+  Resultz:
+  - Task: T
+    Dataset: D
+    Metrics:
+    Top 1 Accuracy: 3%
+"""
+    path = write("model-index.yml", f"{text}- *one\n- *one\n")
+    reading = read_cards([path])
+    assert len(shape(reading)) == 3
+    fix_files(reading.findings, unsafe=True)
+    once = text.replace("  FLOPs", "    FLOPs").replace("    Top", "      Top").replace("Resultz", "Results")
+    assert path.read_text() == f"{once}- *one\n- *one\n"

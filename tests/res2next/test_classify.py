@@ -70,6 +70,14 @@ def a_fresh_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     module._load.cache_clear()  # of weights that a test made
 
 
+def test_weights_that_were_trained_again_are_loaded_again(tiny_weights: Path, a_fresh_process: None) -> None:
+    first = module.load_classifier("res2next_tiny", weights=tiny_weights)
+    assert module.load_classifier("res2next_tiny", weights=tiny_weights) is first
+    torch.manual_seed(1)
+    torch.save(create_model("res2next_tiny").state_dict(), tiny_weights)
+    assert module.load_classifier("res2next_tiny", weights=tiny_weights) is not first
+
+
 # --- Predictions ---
 
 

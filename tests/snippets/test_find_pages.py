@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cardproof.snippets.find.blocks import find_blocks, site_extensions, visible_markdown
+from cardproof.snippets.find.blocks import find_blocks, find_readme_blocks, site_extensions, visible_markdown
 
 PLAIN = {"extensions": ["toc", "tables", "fenced_code"], "extension_configs": {}}
 
@@ -318,6 +318,39 @@ def test_a_wrong_extension_is_an_error_that_names_it(write):
 
     with pytest.raises(InputError, match="no_such_extension"):
         site_extensions(write("mkdocs.yml", "site_name: x\nmarkdown_extensions: [no_such_extension]\n"))
+
+
+MARKS = [
+    "<!-- snippet@3: skip -->",
+    "<!-- snippet@0: setup -->",
+    "<! snippet@99: x>",
+    f"<!-- snippet@{'9' * 5000}: x -->",
+    '<i data-cardproof-fence="7"></i>',
+    '<i data-cardproof-fence="x" data-cardproof-end="²">',
+]
+"""What looks like a mark that finding puts into a page itself."""
+
+
+@pytest.mark.parametrize("find", [find_blocks, find_readme_blocks])
+@pytest.mark.parametrize("mark", MARKS)
+def test_text_that_looks_like_a_mark_is_text(find, mark):
+    blocks, findings = find(f"{mark}\n\n```python\nx = 1\n```\n", "README.md")
+    assert [(block.line, block.code, block.options.skip) for block in blocks] == [(4, "x = 1", False)]
+    assert findings == ()
+
+
+OPTION = st.lists(
+    st.sampled_from([*"\"'=:-@#.!<> \n\t\0²９", "skip", "timeout", "setup", "reason", "hide", "1e9", "nan"]), max_size=9
+).map("".join)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.one_of(OPTION, st.sampled_from(MARKS)), max_size=5), OPTION)
+def test_no_option_or_mark_ends_in_an_exception(texts, header):
+    comments = "\n".join(text if text in MARKS else f"<!-- snippet: {text} -->" for text in texts)
+    page = f"{comments}\n```python {{ {header} }}\nx = 1\n```\n"
+    for find in (find_blocks, find_readme_blocks):
+        find(page, "README.md")
 
 
 PIECES = st.sampled_from(

@@ -73,6 +73,14 @@ def test_what_steers_a_terminal_is_written_out():
     assert said == "a \\u001b[31m b \\u202e c"
 
 
+def test_notes_on_one_convention_are_one_annotation_and_one_row():
+    rule = "by fvcore's convention: batch norm twice"
+    notes = [Finding(Place(f"{n}.md", 5, 1), "flops", "note", f"FLOPs of net{n} is {rule}") for n in range(1, 4)]
+    (one,) = github(*notes)
+    assert one[2] == f"3 FLOPs are {rule} (1.md:5:1, 2.md:5:1, 3.md:5:1)"
+    assert texts_of(run_of(*notes), ["markdown"])["markdown"].count("batch norm twice") == 1
+
+
 def test_the_last_line_counts():
     finding, judgement = refuted()
     text = texts_of(run_of(finding, judgements=(judgement,)), ["github"])["github"]

@@ -19,7 +19,7 @@ from cardproof.core.settings import Settings
 from cardproof.core.terminal import printable
 from cardproof.measure.engines import check_engine
 from cardproof.measure.list_models import list_models
-from cardproof.plan.options import LOCAL, Force
+from cardproof.plan.options import Force
 from cardproof.read import Reading, read_cards
 from cardproof.read.zoo_metadata import read_metadata
 from cardproof.report.run import Run
@@ -80,7 +80,7 @@ def audit_command(
     output = report_output(options)
     settings = options.settings()
     store = settings.path(settings.evidence) if options.config or default_config() else None
-    check_engine(options.engine or LOCAL)
+    check_engine(options.engine)
     if from_metadata and (fix or fix_unsafe):
         raise click.UsageError(
             "--from-metadata cannot be used with --fix or --fix-unsafe: an installed package is not edited"
@@ -114,7 +114,7 @@ def audit_command(
     return output.report(run, settings, fixing, () if from_metadata else paths, summary)
 
 
-def _metadata(settings: Settings, patterns: tuple[Path, ...], engine: str | None) -> tuple[Reading, tuple[str, ...]]:
+def _metadata(settings: Settings, patterns: tuple[Path, ...], engine: str) -> tuple[Reading, tuple[str, ...]]:
     """Return the cards in a zoo's metadata, and the arguments that select them. Raises InputError if there are none."""
     if settings.zoo is None:
         raise InputError("--from-metadata needs a zoo: name it with --zoo")

@@ -8,7 +8,6 @@ from collections.abc import Mapping as MappingOf
 from pathlib import Path
 from typing import Any
 
-import click
 import yaml
 
 from cardproof.core.errors import InputError, did_you_mean
@@ -18,6 +17,7 @@ from cardproof.core.source import Source
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml, to_yaml
 from cardproof.read.index_shape import end_of
 from cardproof.read.markdown import Span, find_header, opens_header
+from cardproof.read.model_index import MARKDOWN
 
 RESULT_KEYS = {
     "task": ("task", "type"),
@@ -35,17 +35,19 @@ RESULT_KEYS = {
 }
 """Word of a result on the command line -> where it stands in the header."""
 _REQUIRED = ("task", "dataset", "metric", "value")
+_ENDINGS = (*MARKDOWN, ".markdown")
 _BOM = "\ufeff"
 
 
-class EditError(click.ClickException):
+class EditError(InputError):
     """An edit that would change more than its own value; nothing was written."""
 
 
 class Header:
     """The YAML header of one file, empty if it has none, and its edits: :meth:`save` writes all of them.
 
-    Raises InputError if the header is never closed or not valid. The ``keys`` of an edit lead to its value.
+    Raises InputError if the file is not Markdown, or its header never closed or not valid. The ``keys`` of an edit lead
+    to its value.
     """
 
     def __init__(self, path: Path) -> None:
@@ -56,8 +58,15 @@ class Header:
             text = path.read_bytes().decode("utf-8")
         except FileNotFoundError:
             raise InputError(f"{show_path(path)}: no such file{suggest_file(path)}") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{show_path(path)}: cannot be read: {error}") from None
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{show_path(path)}: byte {error.start + 1} is not UTF-8: save the file as UTF-8"
+            ) from None
+        except OSError as error:
+            raise InputError(f"{show_path(path)}: cannot be read: {error.strerror}") from None
+        if path.suffix.lower() not in _ENDINGS:
+            message = f"only Markdown has a header that can be edited: a file that ends in {', '.join(_ENDINGS)}"
+            raise InputError(f"{show_path(path)}: {message}")
         self.path = path
         self._bom = text[:1] if text.startswith(_BOM) else ""
         self._text = self._old = text.removeprefix(_BOM)
@@ -123,7 +132,7 @@ class Header:
             raise InputError(f"{show_path(self.path)}: name one model of the header's model-index with model=NAME")
         results = entry.get("results")
         if not isinstance(results, Sequence):
-            raise EditError("the model of the header has no list of results")
+            raise self._error("the model of the header has no list of results; write it in the file")
         for number, one in enumerate(results.items):
             metrics = one.get("metrics") if isinstance(one, Mapping) else None
             if _same_data(one.plain(), result) and isinstance(metrics, Sequence):
@@ -137,10 +146,13 @@ class Header:
             if isinstance(one, Mapping) and all(plain.get(key) == metric.get(key) for key in ("type", "name")):
                 value, new = one.get("value"), metric["value"]
                 if not isinstance(value, Scalar):
-                    raise EditError("the metric has no value that could be replaced")
+                    raise self._error("the metric has no value that could be replaced; write it in the file")
                 changes = not _exactly(value.value, new)
                 return changes and self._replace(value, new, "model-index", *keys, number, "value")
         return self._insert(metrics, metric, "model-index", *keys)
+
+    def _error(self, message: str) -> EditError:
+        return EditError(f"{show_path(self.path)}: {message}")
 
     def _replaced(self, node: Scalar, text: str) -> str:
         """Return the text of the file with a value replaced; one that is missing follows its colon."""
@@ -152,7 +164,7 @@ class Header:
 
     def _replace(self, node: Scalar, value: Any, field: str, *keys: str | int) -> bool:
         if node.style in ("|", ">") or "\n" in self._text[node.start : node.end]:
-            raise EditError(f"{node.place}: this value cannot be edited on its line")
+            raise EditError(f"{node.place}: this value cannot be edited on its line; edit it in the file")
         ways = list(_ways(value))
         if node.style:
             ways.sort(key=lambda way: way[:1] != node.style)
@@ -195,7 +207,7 @@ class Header:
             if fields is not None and text.endswith(rest) and _exactly(fields.plain(), wanted):
                 self._text, self._span, self.fields = text, span, fields
                 return True
-        raise EditError("the header cannot hold this in its layout; nothing was written")
+        raise self._error("the header cannot hold this in its layout; nothing was written, edit it in the file")
 
 
 def result_of(words: MappingOf[str, str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import click
 from msgspec.structs import replace
 
 from cardproof.build import render
-from cardproof.commands.options import ENGINE, JOBS, JSON, QUIET, ZOO_HELP, complete_zoo, epilog
+from cardproof.commands.options import ENGINE, JOBS, JSON, QUIET, ZOO_HELP, PathType, complete_zoo, epilog
 from cardproof.commands.output import progress_bar
 from cardproof.commands.render import program_reference
 from cardproof.commands.scaffold.site import CITED, COMMON_FILES, site_of_cards, site_of_models
@@ -25,7 +25,7 @@ from cardproof.core.types import Finding, Need
 from cardproof.measure.engines import check_engine
 from cardproof.measure.gather import gather
 from cardproof.measure.list_models import list_models
-from cardproof.plan.options import LOCAL, MeasureOptions
+from cardproof.plan.options import MeasureOptions
 from cardproof.read.models import file_of_link
 from cardproof.report.terminal import json_of, plural, print_report, short_list
 from cardproof.zoos import local_zoo
@@ -47,12 +47,12 @@ from cardproof.zoos.metadata import Published
     "--from",
     "cards",
     metavar="FOLDER",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=PathType(path_type=Path, exists=True, file_okay=False),
     help="Make a site of the cards in this folder, which are copied, in place of new cards.",
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=PathType(path_type=Path, file_okay=False),
     default=Path(),
     help="Folder of the site; by default the working directory.",
 )
@@ -74,7 +74,7 @@ def init_command(
     limit: int | None,
     snippets: bool,
     jobs: int | None,
-    engine: str | None,
+    engine: str,
     dry_run: bool,
     force: bool,
     as_json: bool,
@@ -88,9 +88,9 @@ def init_command(
     With --from, the site has the cards of a folder: Markdown files with a model index, or with the header of a Hub
     card. They are copied as they are.
     """
-    check_engine(engine or LOCAL)
+    check_engine(engine)
     zoo = local_zoo(zoo) or zoo
-    options = MeasureOptions(engine=engine or LOCAL, jobs=jobs)
+    options = MeasureOptions(engine=engine, jobs=jobs)
     if cards and (patterns or limit):
         raise click.UsageError("--from takes all cards of a folder: leave out PATTERN and --limit")
     finish_interrupted(out)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -15,6 +17,7 @@ from msgspec.structs import replace
 
 from cardproof.core.errors import InputError
 from cardproof.core.names import WITH_TOLERANCE, dataset_names, spellings_of
+from cardproof.core.paths import follow_links, show_path
 from cardproof.core.settings import (
     Settings,
     load_settings,
@@ -38,7 +41,26 @@ def epilog(*examples: str) -> str:
     return f"\b\nExamples:\n{lines}\n\n{EXIT_STATUS}"
 
 
-PATH: click.Path = click.Path(path_type=Path)
+class PathType(click.Path):
+    """A path of the command line; refused are an empty one, an address, and a link that leads in a circle."""
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        text = os.fspath(value)
+        if not text:
+            self.fail("a path is empty; '.' is the working directory", param, ctx)
+        if _ADDRESS.match(text) and not Path(text).exists():  # before its slashes are those of a path
+            raise InputError(f"{text}: addresses are not read: download the file first, and name it")
+        try:
+            follow_links(Path(text))
+        except OSError:
+            raise InputError(f"{show_path(Path(text))}: this link leads in a circle; name the file itself") from None
+        return super().convert(value, param, ctx)
+
+
+_ADDRESS = re.compile(r"(?:https?|hf):/", re.IGNORECASE)
+PATH = PathType(path_type=Path)
 
 
 def _completion(words: Callable[[str], Iterable[str]]) -> Callable[..., list[CompletionItem]]:
@@ -85,6 +107,7 @@ WEIGHTS = click.option(
 ENGINE = click.option(
     "--engine",
     metavar="ENGINE",
+    default=LOCAL,
     help="Where to measure: local, or a Dask scheduler such as tcp://host:8786.",
 )
 JOBS = click.option("--jobs", "-j", type=click.IntRange(min=1), help="Worker processes; one per core by default.")
@@ -157,7 +180,7 @@ class RunOptions(Struct, frozen=True):
     jobs: int | None
     dry_run: bool
     force: tuple[str, ...]
-    engine: str | None
+    engine: str
     baseline: Path | None
     update_baseline: bool
     kind: str | None
@@ -171,7 +194,7 @@ class RunOptions(Struct, frozen=True):
         return site_settings(self.config, self.zoo, self.tolerances, self.names, self.data, self.weights)
 
     def measure_options(self, progress: Progress | None) -> MeasureOptions:
-        return MeasureOptions(parse_force(self.force), self.engine or LOCAL, self.jobs, progress)
+        return MeasureOptions(parse_force(self.force), self.engine, self.jobs, progress)
 
 
 def run_options(command: Callable[..., int]) -> Callable[..., int]:

@@ -159,6 +159,8 @@ def protect_inputs(
         if key in files:
             raise InputError(f"{show_path(path)}: {files[key]} and {option} name the same file")
         files[key] = option
+        if path.is_dir():
+            raise InputError(f"{show_path(path)}: this is a folder; {option} names a file")
         if is_regular(path) and any(file_key(name) == key for name in (*inputs, *_sources(settings, config))):
             raise InputError(f"{show_path(path)}: this is a card of this run, or another input; name another {option}")
 

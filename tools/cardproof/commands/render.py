@@ -16,7 +16,6 @@ from cardproof.commands.output import progress_bar, report_output
 from cardproof.core.paths import show_path
 from cardproof.core.settings import Settings
 from cardproof.measure.engines import check_engine
-from cardproof.plan.options import LOCAL
 
 
 @click.command(
@@ -84,7 +83,7 @@ def render_command(
         say = (lambda _: None) if options.quiet else lambda text: click.echo(text, err=True)
         return watch(again, load, options.config or default_config(), say)
     settings = load()
-    check_engine(options.engine or LOCAL)
+    check_engine(options.engine)
     if options.dry_run:
         return output.dry_run(dry_run_of_render(settings, only=only, force=options.force))
     with progress_bar(output.silent) as progress:

@@ -77,8 +77,8 @@ def replace_files(
     token = secrets.token_hex(4)
     steps, before, written = [], {}, {}
     for number, (path, content) in enumerate(new.items()):
-        path.parent.mkdir(parents=True, exist_ok=True)
         target = follow_links(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f".{target.name[:40]}.{token}-{number}{SUFFIX}")
         before[target], written[temporary] = _content(target), content
         steps.append(Step(target, temporary, _digest(before[target]), _digest(content)))

@@ -286,3 +286,21 @@ def show_count(value: int | float | Decimal) -> str:
     if number == number.to_integral_value():
         return f"{int(number):,}"
     return f"{number.normalize():,f}"
+
+
+UNITS = ((12, "T"), (9, "G"), (6, "M"), (3, "k"))
+"""Powers of ten that counts are written with."""
+
+
+def short_count(value: float | Decimal) -> tuple[str, str]:
+    """Write a count with two decimals, and its unit: 24.67 and M, 322 and nothing."""
+    number = float(value)
+    for power, unit in UNITS:
+        if abs(number) >= 10**power - 5 * 10 ** (power - 6):  # what would be written as 1000.00 of the unit below
+            return f"{number / 10**power:.2f}", unit
+    return f"{number:,.0f}", ""
+
+
+def short_text(value: float | Decimal) -> str:
+    """Write a count and its unit: ``24.67 M``, and small ones in full."""
+    return " ".join(filter(None, short_count(value)))

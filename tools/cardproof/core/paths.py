@@ -50,16 +50,10 @@ def in_repository(file: str) -> str | None:
 def suggest_file(path: Path) -> str:
     """Return a question with the files beside a missing one whose names are most like its name; empty if none is."""
     try:
-        others = [other.name for other, _ in zip(path.parent.iterdir(), range(5_000), strict=False)]
+        others = [other.name for other, _ in zip(path.parent.iterdir(), range(5_000), strict=False) if other != path]
     except OSError:
         return ""
     return did_you_mean(path.name, others)
-
-
-def url_from_path(path: Path) -> str:
-    """Return the address that was given in place of a path, which keeps one of its two slashes; empty if it is none."""
-    scheme, mark, rest = path.as_posix().partition(":/")
-    return f"{scheme}://{rest}" if mark and scheme.lower() in ("http", "https", "hf") else ""
 
 
 def cache_folder() -> Path:
@@ -209,6 +203,13 @@ def files_below(
         place / entry.name
         for place, entries in walk(folder, skipped=skipped, on_error=on_error)
         for entry in entries
-        if os.path.splitext(entry.name)[1].lower() in endings  # noqa: PTH122
-        and (entry.is_file() or (entry.name[0] != "." and not entry.is_dir()))
+        if os.path.splitext(entry.name)[1].lower() in endings and _is_named(entry)  # noqa: PTH122
     ]
+
+
+def _is_named(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a file, or a link or pipe that is not hidden."""
+    try:
+        return entry.is_file() or (entry.name[0] != "." and not entry.is_dir())
+    except OSError:  # a link that leads in a circle
+        return entry.name[0] != "."

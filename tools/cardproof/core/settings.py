@@ -158,8 +158,8 @@ def _trees(config: Path) -> list[Mapping]:
     """Return a configuration, then the one that it inherits from by ``INHERIT``, and so on; an empty file has none."""
     trees: list[Mapping] = []
     seen: set[Path] = set()
-    while config.resolve() not in seen:
-        seen.add(config.resolve())
+    while (real := Path(os.path.realpath(config))) not in seen:  # resolve() fails for links in a circle
+        seen.add(real)
         source, findings = read_source(config, config.as_posix())
         tree: Node | None = None
         if source:
@@ -167,8 +167,10 @@ def _trees(config: Path) -> list[Mapping]:
             findings += [finding for finding in more if finding.fatal]
         if fatal := [finding for finding in findings if finding.fatal]:
             raise InputError(f"{fatal[0].place}: {fatal[0].message}")
-        if not isinstance(tree, Mapping):
+        if tree is None:
             break
+        if not isinstance(tree, Mapping):
+            raise InputError(f"{tree.place}: settings are a mapping, such as 'site_name: TEXT'; this is another file")
         trees.append(tree)
         parent = tree.get("INHERIT")
         if not isinstance(parent, Scalar) or not parent.text:

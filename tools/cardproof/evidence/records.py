@@ -21,7 +21,7 @@ from cardproof.core.journal import replace_files, site_lock
 from cardproof.core.json import NewerError, TamperedError, dump_sealed, load_sealed, parse_sealed, to_plain_data
 from cardproof.core.measurements import Evidence
 from cardproof.core.numbers import equal_as_written
-from cardproof.core.paths import resolve_inside
+from cardproof.core.paths import is_regular, resolve_inside
 from cardproof.core.types import Need, Question
 from cardproof.zoos import BUILT_IN
 
@@ -139,6 +139,14 @@ def record_text(evidence: Evidence, folder: Path) -> str | None:
     return dump_record(replace(record, evaluations=evidence.evaluations, outdated=evidence.outdated))
 
 
+def text_of(path: Path) -> str | None:
+    """Return the text of a file; None if there is none, or if it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace") if is_regular(path) else None
+    except OSError:
+        return None
+
+
 class EvidenceWriter:
     """Writes evidence into a site's store while the build measures, so that a build that is killed loses nothing."""
 
@@ -153,10 +161,8 @@ class EvidenceWriter:
         if text is None or resolve_inside(path, self._folder) is None:
             return
         with site_lock(self._folder):
-            if path.exists() and not path.is_file():
-                return
-            old = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
-            if old is not None and not is_record(old):
+            old = text_of(path)
+            if path.exists() and not is_record(old or ""):
                 return
             self.before.setdefault(path, old)
             if old != text:

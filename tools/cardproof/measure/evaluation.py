@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from msgspec.structs import replace
 
+from cardproof.core.digests import digest_of_large_file
 from cardproof.core.measurements import Evaluated, Preprocessing
 from cardproof.measure.record import blank, name_in
-from cardproof.plan.evaluations import Job, digest_of
+from cardproof.plan.evaluations import Job
 from cardproof.zoos import load_zoo, preprocessing_of
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def evaluate_job(job: Job, spec: str, threads: int, progress: Callable[[int, int
         classes=tuple(found.classes) if few else (),
         confusion=tuple(" ".join(str(n) for n in row) for row in found.confusion) if few else (),
         weights=job.weights.name,
-        weights_digest=digest_of(job.weights),
+        weights_digest=digest_of_large_file(job.weights),
         data_digest=found.data_digest,
         inputs=job.inputs,
         environment=environment,

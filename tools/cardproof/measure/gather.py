@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct, field
 from msgspec.structs import fields, replace
@@ -23,6 +23,9 @@ from cardproof.zoos import ZooError, curve_of, recipe_of
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings
     from cardproof.plan.evaluations import Job, Plan
+
+
+Measured = TypeVar("Measured", Record, Evaluated)
 
 
 class GatheredEvidence(Struct, frozen=True):
@@ -113,7 +116,9 @@ class _Measuring:
                 if found.error:
                     found = replace(found, error=found.error + record_note(need, self.recall.recalled))
                 found = replace(found, environment=recorded_environment(found.environment))
-                self.evidence[need] = with_inputs(found, self.recall.wanted[need].inputs)
+                old = self.recall.recalled.stored.get(need)
+                old = replace(old, outdated=found.outdated) if old else None
+                self.evidence[need] = _unless_equal(with_inputs(found, self.recall.wanted[need].inputs), old)
                 self._store(need, {})
                 if self.options.progress:
                     self.options.progress(done, len(missing), need.model)
@@ -134,9 +139,9 @@ class _Measuring:
             if isinstance(result, str):
                 plan.reasons[job.need, job.dataset] = f"evaluating failed: {result}"
                 continue
-            results.setdefault(job.need, []).append(
-                replace(result, environment=recorded_environment(result.environment))
-            )
+            result = replace(result, environment=recorded_environment(result.environment))
+            old = next((old for old in plan.outdated[job.need] if old.dataset == job.dataset), None)
+            results.setdefault(job.need, []).append(_unless_equal(result, old))
             replaced = [old for old in plan.outdated[job.need] if old.dataset != job.dataset]
             plan.outdated[job.need] = tuple(replaced)
             if job.need in self.evidence:
@@ -149,6 +154,14 @@ class _Measuring:
             self.options.keep(found)
         if self.private:
             self.private.keep(need, found)
+
+
+def _unless_equal(new: Measured, old: Measured | None) -> Measured:
+    """Return an old measurement in place of one that differs in nothing but its time: nothing is stale then."""
+    if old is None:
+        return new
+    when = {"measured": old.environment.measured, "seconds": old.environment.seconds}
+    return old if replace(new, environment=replace(new.environment, **when)) == old else new
 
 
 def with_inputs(evidence: Evidence, inputs: Inputs) -> Record:

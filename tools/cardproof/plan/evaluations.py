@@ -7,13 +7,12 @@ and data once; everybody else uses its committed record.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from cardproof.core.digests import digest_of_file
+from cardproof.core.digests import digest_of_large_file
 from cardproof.core.errors import InputError
 from cardproof.core.measurements import Evaluated, Evidence
 from cardproof.core.types import Need
@@ -146,8 +145,8 @@ def inputs_of(need: Need, dataset: str, zoo: str, network: str, weights: Path | 
     name = weights.name if weights else need.weights or ""
     digest = find_dataset(dataset).digests.get("test", "")  # of its images, if there is only one version of them
     part = weights.stem.rpartition("-")[2] if weights else ""
-    if weights and (len(part) < 8 or not digest_of(weights).startswith(f"sha256:{part}")):
-        name = f"{name} {digest_of(weights)[:23]}"
+    if weights and (len(part) < 8 or not digest_of_large_file(weights).startswith(f"sha256:{part}")):
+        name = f"{name} {digest_of_large_file(weights)[:23]}"
     return (
         ("method", METHOD),
         ("network", f"{zoo} {need.in_zoo} {network}"),
@@ -166,10 +165,6 @@ def local_weights(zoo: str, need: Need, given: Path | None) -> Path | None:
         return given if need.weights in (None, given.name) else None
     wanted = given / need.weights if given and need.weights else None
     return wanted if wanted and wanted.is_file() else None
-
-
-digest_of = cache(digest_of_file)
-"""Weights are large, and named by several models."""
 
 
 def _obstacle(need: Need, dataset: str, weights: Path | None, data: Path | None) -> str:

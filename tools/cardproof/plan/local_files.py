@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from cardproof.core.digests import digest_of_file
+from cardproof.core.digests import digest_of_large_file
 from cardproof.core.errors import boundary
 from cardproof.core.paths import hub_repository, is_regular, resolve_inside, show_path
 from cardproof.core.source import Source, read_source
@@ -94,7 +94,6 @@ def find_local_files(
     folder of the settings are opened.
     """
     given = settings.path(settings.weights) if settings.weights else None
-    digest_of = cache(digest_of_file)  # weights are large, and linked by several models
     licence_of = cache(licence_file)  # a folder may have thousands of cards
     found = {}
     for card in reading.cards:
@@ -104,7 +103,7 @@ def find_local_files(
                 for path in _weights_paths(model, given):
                     files.paths.append(path)
                     if is_regular(path):
-                        sha256 = digest_of(path).removeprefix("sha256:")
+                        sha256 = digest_of_large_file(path).removeprefix("sha256:")
                         files.weights[model.key] = LocalFile(show_path(path), path.stat().st_size, sha256)
                         break
             with boundary(report, model.place, "code", f"in looking for the code of {model.name}"):
@@ -296,7 +295,6 @@ def licences_in(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-@cache
 def repository_root(folder: Path) -> Path | None:
     """Return the nearest folder above that is a Git working tree."""
     return next((above for above in (folder, *folder.parents)[:20] if (above / ".git").exists()), None)

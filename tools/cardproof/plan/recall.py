@@ -25,6 +25,7 @@ from cardproof.evidence.records import (
     is_record,
     load_record,
     source_state,
+    text_of,
     usable_record,
 )
 from cardproof.plan.evaluations import Plan, plan_evaluations
@@ -198,7 +199,7 @@ def _of_site(need: Need, folder: Path, in_audit: bool, tampered: list[Path]) -> 
         if not in_audit:
             raise
     except TamperedError:
-        if not in_audit and path.is_file() and is_record(path.read_text(encoding="utf-8", errors="replace")):
+        if not in_audit and is_record(text_of(path) or ""):
             tampered.append(path)  # anything else is not ours, and the build says that it is in the way
     else:
         if record.model == need.model:  # not if the file system ignores case, or two names have one digest

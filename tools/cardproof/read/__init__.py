@@ -18,7 +18,6 @@ from cardproof.core.paths import (
     root_of_argument,
     show_path,
     suggest_file,
-    url_from_path,
 )
 from cardproof.core.source import Source, read_source
 from cardproof.core.types import Claim, Finding, Place
@@ -116,8 +115,6 @@ def read_cards(paths: Iterable[Path], *, root: Path | None = None) -> Reading:
     seen: set[Path] = set()
     for given in paths:
         if not given.exists() and not (root and given.is_symlink()):
-            if address := url_from_path(given):
-                raise InputError(f"{address}: addresses are not read: download the card first, and name its file")
             raise InputError(f"{show_path(given)}: no such file or folder{suggest_file(given)}")
         bound = (root or root_of_argument(given)).resolve()
         explicit = root is not None or given.is_file()

@@ -70,11 +70,12 @@ def _read(
     restored = _restored(source, start, end)
     tree, findings = read_yaml(restored, start) if restored else (None, [])
     if restored and tree is not None:
-        return shape.root(tree, declared), [restored.finding(), *findings, *shape.findings], restored.shifts
+        tree = shape.root(tree, declared)
+        return tree, [restored.finding(), *findings, *dict.fromkeys(shape.findings)], restored.shifts
     tree, findings = read_yaml(source, start, end)
     if tree is not None:
         tree = shape.root(tree, declared)
-    return tree, findings + shape.findings, shape.shifts
+    return tree, [*findings, *dict.fromkeys(shape.findings)], shape.shifts  # aliases lead to one entry several times
 
 
 def is_index(root: Node | None) -> bool:
@@ -116,6 +117,8 @@ class _Shape(Struct):
     """Line -> spaces by which it is indented too little."""
     _moved: set[int] = field(default_factory=set)
     """Where keys start that were put elsewhere."""
+    _shifted: set[tuple[int, int]] = field(default_factory=set)
+    """Where keys start that were noted in ``shifts``, and those beside or below which they belong."""
     _reported: set[int] = field(default_factory=set)
     """Where mappings start of which a key was reported."""
 
@@ -222,7 +225,8 @@ class _Shape(Struct):
         items = items_of(node)
         last = next(item for item in reversed(items) if isinstance(item, Mapping))
         if name not in last.entries or _is_empty(last.entries[name][1]):
-            self._shift(key, value, next(iter(last))[0].place.column - key.place.column if last.entries else 0)
+            if last.entries:
+                self._shift(key, value, next(iter(last))[0], 0)
             last.entries[name] = (key, value)
         return node if isinstance(node, Sequence) else Sequence(key.source, key.start, key.end, items)
 
@@ -238,15 +242,18 @@ class _Shape(Struct):
         """Add a key to a mapping; ``below``: it stands right below the mapping's key, which has no value of its own."""
         mark = entry[0] if entry else _key(key, name)
         if below:
-            self._shift(key, value, mark.place.column + 2 - key.place.column)
+            self._shift(key, value, mark, 2)
         inner = entry[1] if entry else None
         if not isinstance(inner, Mapping):
             inner = Mapping(key.source, mark.start, mark.end, {})
         inner.entries[key.text.lower()] = (key, value)
         return mark, inner
 
-    def _shift(self, key: Scalar, value: Node, spaces: int) -> None:
-        if spaces > 0:
+    def _shift(self, key: Scalar, value: Node, home: Scalar, inner: int) -> None:
+        """Note that a key belongs ``inner`` columns right of another; once, whatever number of aliases lead there."""
+        spaces = home.place.column + inner - key.place.column
+        if spaces > 0 and (key.start, home.start) not in self._shifted:
+            self._shifted.add((key.start, home.start))
             last = key.source.place(max(end_of(value), key.end) - 1).line
             for line in range(key.place.line, last + 1):
                 self.shifts[line] = self.shifts.get(line, 0) + spaces

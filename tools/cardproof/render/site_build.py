@@ -319,7 +319,9 @@ def _edited(changes: Iterable[Change], check: bool) -> Iterator[Finding]:
             hint = "edit the template instead; the last line of the page names it"
             yield Finding(place, "hand-edit", "warning", f"this page was edited by hand {what}", hint)
         elif change.status == "foreign":
-            message = "this file was not rendered, or is a link out of the site, and a page would overwrite it"
+            message = (
+                "this file was not rendered, cannot be read, or is a link out of the site; a page would overwrite it"
+            )
             hint = "move it away, or name another --out; nothing was written"
             yield Finding(place, "hand-edit", "error", message, hint)
 

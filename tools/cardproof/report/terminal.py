@@ -112,7 +112,7 @@ def print_report(run: Run, *, quiet: bool = False, verbose: bool = False) -> Non
     With ``verbose``, the unchecked claims and the columns of an audit's tables that are not read are named first, and
     the verdicts on all fields are shown, not only on those of which something is open.
     """
-    shown = _with_notes_grouped(finding for finding in run.findings if finding.severity != "note" or not quiet)
+    shown = with_notes_grouped(finding for finding in run.findings if finding.severity != "note" or not quiet)
     print_findings(sorted(shown, key=lambda finding: SEVERITIES.index(finding.severity)))
     if verbose:
         _print_unchecked(run)
@@ -134,7 +134,7 @@ _BY_CONVENTION = re.compile(
 _AND_MORE = re.compile(r" and (\d{1,9}) more$")
 
 
-def _with_notes_grouped(findings: Iterable[Finding]) -> list[Finding]:
+def with_notes_grouped(findings: Iterable[Finding]) -> list[Finding]:
     """Return findings with the notes of all cards on one convention as one, with the number of values."""
     kept: list[Finding] = []
     groups: dict[tuple[str, str], list[tuple[Finding, int]]] = {}

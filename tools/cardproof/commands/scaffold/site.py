@@ -17,13 +17,13 @@ from cardproof.core.clock import now
 from cardproof.core.errors import InputError
 from cardproof.core.measurements import Evidence
 from cardproof.core.names import kind_of
+from cardproof.core.numbers import short_text
 from cardproof.core.paths import show_path
 from cardproof.core.settings import Settings
 from cardproof.core.yaml import to_yaml
 from cardproof.read import Card, read_cards
 from cardproof.read.markdown import find_header
 from cardproof.render.output.paths import page_templates, site_folders
-from cardproof.render.views.claims import short_count
 from cardproof.report.terminal import plural, short_list
 from cardproof.zoos.metadata import ModelList, Published
 
@@ -150,7 +150,7 @@ def _family_rows(members: Sequence[Family]) -> Iterator[str]:
 
     def ends(counts: Iterable[int | None]) -> str:
         known = sorted(count for count in counts if count is not None)
-        texts = [" ".join(short_count(count)).strip() for count in known]
+        texts = [short_text(count) for count in known]
         return " to ".join(dict.fromkeys((texts[0], texts[-1]))) if texts else ""
 
     for family in members[:MOST_FAMILIES]:

@@ -71,7 +71,8 @@ class Tally(Struct):
     modules: list[nn.Module] = field(default_factory=list)
     """The modules now running, innermost last."""
     composite: str = ""
-    """The composite layer (multi-head attention, recurrent) that is running: its matrix products are linear layers."""
+    """The composite layer (multi-head attention, recurrent, power pool, response or instance norm) that is running: its
+    matrix products are linear layers, and its average pools and batch norms are its own."""
 
     def owner(self, family: Family) -> Owner:
         """Return how the innermost module is related to ``family``, classes of torch.nn."""

@@ -161,8 +161,13 @@ def _max_pool(axes: int) -> Recorder:
 
 
 def _average_pool(axes: int) -> Recorder:
+    """Return a recorder of average pooling; in a layer that consists of more, it is a part of that layer."""
     family = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
-    return lambda result, output, x, kernel, *rest: _pool(result, "average pool", family, output, x, kernel, axes)
+
+    def record(result: Tally, output: Any, x: torch.Tensor, kernel: Sequence[int], *rest: Any) -> None:
+        _pool(result, result.composite or "average pool", family, output, x, kernel, axes)
+
+    return record
 
 
 def _pool(
@@ -181,8 +186,11 @@ def _softmax(result: Tally, output: Any, *rest: Any) -> None:
     result.record("softmax", output.numel())
 
 
-def _batch_norm(result: Tally, output: Any, *rest: Any) -> None:
-    result.record("batch norm", output[0].numel(), _NormBase)
+def _batch_norm(result: Tally, output: Any, x: Any, weight: Any, *rest: Any) -> None:
+    if result.composite:  # torch computes instance norm by it
+        result.record(result.composite, output[0].numel(), detail=int(weight is not None))
+    else:
+        result.record("batch norm", output[0].numel(), _NormBase)
 
 
 def _layer_norm(result: Tally, output: Any, *rest: Any) -> None:

@@ -257,7 +257,7 @@ def _interpolate(result: Tally, func: Any, input: Any, *args: Any, **kwargs: Any
 
 
 def _composite(kind: str) -> Callable[..., Any]:
-    """Return an observer of a layer whose matrix products torch computes inside."""
+    """Return an observer of a layer whose matrix products, pools and norms torch computes inside."""
 
     def observe(result: Tally, func: Any, *args: Any, **kwargs: Any) -> Any:
         result.composite = kind
@@ -327,6 +327,9 @@ OBSERVERS: dict[Any, Callable[..., Any]] = {
     F.interpolate: _interpolate,
     torch.linalg.vecdot: _vecdot,
     F.multi_head_attention_forward: _composite("multi-head attention"),
+    **dict.fromkeys(_functions("lp_pool1d lp_pool2d lp_pool3d", F), _composite("power pool")),
+    F.local_response_norm: _composite("response norm"),
+    F.instance_norm: _composite("instance norm"),
     **dict.fromkeys(_functions("lstm gru rnn_tanh rnn_relu", torch), _composite("recurrent")),
     **dict.fromkeys(_functions("split chunk unbind tensor_split split_with_sizes", torch, Tensor), _split),
 }

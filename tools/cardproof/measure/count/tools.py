@@ -25,7 +25,8 @@ COLUMNS = (
     "weight norm",
     "average pool own", "average pool other", "average pool inputs", "max pool", "max pool inputs",
     "adaptive area own", "adaptive out own", "adaptive area other", "adaptive out other", "mean area", "mean out",
-    "leaky relu", "relu", "gelu", "activations", "upsample", "resized", "additions", "softmax", "other parameters",
+    "leaky relu", "relu", "relu6", "gelu", "activations", "upsample", "resized", "additions", "softmax",
+    "other parameters",
 )  # fmt: skip
 """Amounts for one image. ``own``: of modules of torch.nn's own classes; ``other``: of subclasses and functions. Areas
 of pools are their inputs; ``other parameters`` are those of all layers but convolutions; ``weight norm`` are operations
@@ -100,7 +101,7 @@ _NORMS_TWICE = weighted(0, "layer and group norm twice", layer_norm=2, group_nor
 _NORMS_FIVE = weighted(0, "layer and group norm five times", layer_norm=5, group_norm=5)
 _RESIZED_ONCE = weighted(0, "resizing", resized=1)
 _WEIGHT_NORM = weighted(0, "the standardisation of weights", weight_norm=1)
-_RELU = weighted(0, "ReLU", relu=1, leaky_relu=1)
+_RELU = weighted(0, "ReLU", relu=1, relu6=1, leaky_relu=1)
 _POOL_INPUTS = weighted(
     0, "inputs of pooling", max_pool_inputs=1, average_pool_inputs=1, adaptive_area_own=1, adaptive_area_other=1,
     mean_area=1,
@@ -176,7 +177,7 @@ def _ptflops() -> Iterator[tuple[str, Tool]]:
     yield "ptflops", Tool("ptflops", rule, (*once, _products()))
     yield "ptflops without attention", Tool("ptflops", f"{rule}; products of attention not", (*once, _products(False)))
     twice = (
-        weighted(0, "ReLU twice", relu=2, leaky_relu=2),
+        weighted(0, "ReLU twice", relu=2, relu6=1, leaky_relu=1),  # of these it sees the layers only
         weighted(0, "GELU twice", gelu=2),
         weighted(
             0, "inputs of pooling twice", max_pool_inputs=2, average_pool_inputs=2, adaptive_area_own=2,
@@ -244,7 +245,7 @@ _PLAIN_AMOUNTS = {
     "add": "additions",
     "softmax": "softmax",
     "relu": "relu",
-    "relu6": "relu",
+    "relu6": "relu6",
     "elu": "relu",
     "gelu": "gelu",
     "silu": "activations",
@@ -284,6 +285,8 @@ def _add_event(total: Counter[str], event: Event) -> None:
         case "average pool":
             total[f"average pool {owner}"] += event.elements
             total["average pool inputs"] += event.inputs
+        case "instance norm" if event.detail:  # with weights; without them each tool has another rule
+            total["group norm"] += event.elements
         case "max pool":
             total["max pool"] += event.elements
             total["max pool inputs"] += event.inputs

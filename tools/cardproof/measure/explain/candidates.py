@@ -181,7 +181,7 @@ _AXES: tuple[tuple[Choice, ...], ...] = (
     (
         _NOTHING,
         _LEAKY,
-        weighted(1, "activations", leaky_relu=1, relu=1, gelu=1, activations=1),
+        weighted(1, "activations", leaky_relu=1, relu=1, relu6=1, gelu=1, activations=1),
     ),
     (_NOTHING, _UPSAMPLE),
     (

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from cardproof.core.measurements import Evidence
 from cardproof.core.names import canonical_dataset
+from cardproof.core.numbers import short_text
 from cardproof.core.types import SHOWN_VERDICTS, VERDICTS, Judgement, ShownVerdict, Verdict
 from cardproof.core.yaml import Scalar
 from cardproof.evidence.records import file_name
@@ -152,14 +153,6 @@ def _licence(card: Card, model: Model) -> str:
     return ""
 
 
-def short(value: float) -> str:
-    """Write a count with two decimals and a prefix: ``24.67 M``, and small ones in full."""
-    for power, prefix in ((12, "T"), (9, "G"), (6, "M"), (3, "k")):
-        if abs(value) >= 10**power:
-            return f"{value / 10**power:.2f} {prefix}"
-    return f"{value:,.0f}"
-
-
 def _texts(model: Model, key: str) -> list[str]:
     """Return the texts of a field of a model's metadata, which may be one value or a list."""
     node = model.metadata.get(key) if model.metadata else None
@@ -184,7 +177,7 @@ def _quantities(
         "Layers": counts.layers if counts else None,
     }
     others = [
-        Quantity(_column_key(label), label, value, short(value), "less", None, "")
+        Quantity(_column_key(label), label, value, short_text(value), "less", None, "")
         for label, value in measured.items()
         if value is not None and _column_key(label) not in known
     ]
@@ -207,10 +200,10 @@ def _quantity(judgement: Judgement) -> Quantity | None:
     else:
         return None
     if claim.kind == "file size":
-        return _claimed("File size", value, f"{short(value)}B", "less", judgement)
+        return _claimed("File size", value, f"{short_text(value)}B", "less", judgement)
     label = "Parameters" if claim.kind == "parameters" else "Multiply-adds"
     label = "Operations" if judgement.unit == "operations" else label
-    return _claimed(label, value, short(value), "less", judgement)
+    return _claimed(label, value, short_text(value), "less", judgement)
 
 
 def _result(judgement: Judgement) -> Quantity | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Container, Iterable, Mapping
-from contextlib import suppress
 from errno import ENAMETOOLONG
 from functools import cache
 from pathlib import Path
@@ -76,14 +75,14 @@ def compare(outputs: Mapping[Path, str], gone: Iterable[Path], roots: Iterable[P
             continue
         try:
             old = path.read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
-            changes.append(Change(path, "new", "", new))
+        except OSError as trouble:  # missing, or not allowed to be read
+            missing = isinstance(trouble, FileNotFoundError)
+            changes.append(Change(path, "new" if missing else "foreign", "", new))
             continue
         changes.append(Change(path, _status(old, new), old, new))
     for path in sorted(gone):
-        if inside(path.parent) and _is_own_file(path):
-            with suppress(FileNotFoundError):  # another build removed it
-                changes.append(Change(path, "removed", path.read_text(encoding="utf-8", errors="replace"), ""))
+        if inside(path.parent) and (old := _own_text(path)):
+            changes.append(Change(path, "removed", old, ""))
     return changes
 
 
@@ -115,14 +114,14 @@ def find_orphans(pages: Path, records: Path | None, base: Path, keep: Container[
     for path in sorted(files_below(pages, (".md",))):
         if show_path(path) in keep:
             continue
-        template = read_stamp(path.read_text(encoding="utf-8", errors="replace")) if _is_own_file(path) else None
+        template = read_stamp(_own_text(path))
         if template is not None and _is_missing(base / template):
             found.append(path)
     for path in sorted(files_below(records, (".json",))) if records else []:
-        if show_path(path) not in keep and _is_own_file(path):
+        if show_path(path) not in keep:
             from cardproof.evidence.records import is_record  # as in _status
 
-            if is_record(path.read_text(encoding="utf-8", errors="replace")):
+            if is_record(_own_text(path)):
                 found.append(path)
     return found
 
@@ -143,12 +142,15 @@ def orphaned_badges(folders: Iterable[Path], kept: Container[Path]) -> list[Path
 def _is_of_catalog(path: Path) -> bool:
     from cardproof.render.catalog.files import is_catalog_file  # as in _status
 
-    return _is_own_file(path) and is_catalog_file(path.read_text(encoding="utf-8", errors="replace"))
+    return is_catalog_file(_own_text(path))
 
 
-def _is_own_file(path: Path) -> bool:
-    """Return whether a file may be an output that can be removed: no build makes links."""
-    return is_regular(path) and not path.is_symlink()
+def _own_text(path: Path) -> str:
+    """Return the text of a file that may be an output; empty if it cannot be read, or is a link: no build makes one."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace") if is_regular(path) and not path.is_symlink() else ""
+    except OSError:
+        return ""
 
 
 def _is_special(path: Path) -> bool:

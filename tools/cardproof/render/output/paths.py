@@ -68,7 +68,7 @@ class Folders(Struct, frozen=True):
 
     def is_committed(self, path: Path) -> bool:
         """Return whether a file is a page or a record of evidence; all else is derived, and no check fails for it."""
-        path = path.resolve()
+        path = Path(os.path.realpath(path))  # resolve() fails for links in a circle
         is_page = path.suffix == ".md" and path.is_relative_to(self.out.resolve())
         return is_page or path.is_relative_to(self.evidence.resolve())
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from msgspec.structs import replace
 
 from cardproof.core.measurements import Evidence
 from cardproof.core.names import ACCURACIES
-from cardproof.core.numbers import parse_number, show_count
+from cardproof.core.numbers import parse_number, short_count, short_text, show_count
 from cardproof.core.secrets import masked
 from cardproof.core.types import SHOWN_VERDICTS, Claim, Judgement, ShownVerdict
 from cardproof.judge.verdicts import FOUND, ModelVerdicts
@@ -38,9 +37,6 @@ WEAKEST: tuple[ShownVerdict, ...] = ("refuted", "disputed", "unchecked", "genera
 
 COUNTS = ("parameters", "flops")
 """Kinds of claims whose numbers are written with separators."""
-
-UNITS = ((9, "G"), (6, "M"), (3, "k"))
-"""Powers of ten that counts are written with."""
 
 NOT_MEASURED = "Not measured"
 GENERATED = "generated from this measurement"
@@ -303,21 +299,13 @@ def _count_fact(label: str, judgement: Judgement) -> Fact:
     return Fact(label, value, unit, judgement.verdict, note, judgement.claim.kind, float(found))
 
 
-def short_count(value: int | Decimal) -> tuple[str, str]:
-    """Write a count with three significant digits or two decimals, and its unit: 24.67 and M, 322 and nothing."""
-    for power, unit in UNITS:
-        if abs(value) >= 10**power:
-            return f"{float(value) / 10**power:.2f}", unit
-    return f"{value:,.0f}", ""
-
-
 def _values(judgements: Iterable[Judgement]) -> dict[str, str]:
     """Return what tables show: measured counts if there are any, stated values otherwise; lists are joined."""
     values: dict[str, str] = {}
     for judgement in judgements:
         text = judgement.claim.stated
         if isinstance(judgement.found, int) and judgement.claim.kind in COUNTS:
-            text = " ".join(short_count(judgement.found)).strip()
+            text = short_text(judgement.found)
         key = judgement.claim.field
         values[key] = f"{values[key]}, {text}" if key in values else text
     return values

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from cardproof.core.numbers import UNITS, short_text
 from cardproof.core.types import SHOWN_VERDICTS
 from cardproof.render.output.paths import relative
 from cardproof.render.output.text import page_link, slug
-from cardproof.render.views.claims import UNITS, short_count
 from cardproof.render.views.comparison import LEAST_MODELS, Comparison, count_verdict
 from cardproof.render.views.evidence import dataset_name
 from cardproof.render.views.svg import SHAPES, Mark, PlotText, pareto_front, scatter, shape_of
@@ -98,8 +98,8 @@ def _row(row: ModelRow, comparison: Comparison, page: Path) -> ComparisonRow:
         _anchor(row),
         page_link(link, row.anchor),
         own,
-        " ".join(short_count(row.multiply_adds or 0)),
-        " ".join(short_count(row.parameters or 0)),
+        short_text(row.multiply_adds or 0),
+        short_text(row.parameters or 0),
         f"{row.milliseconds:.3g}" if row.milliseconds else "",
         f"{score.value:.2f}",
         score.verdict,
@@ -129,7 +129,7 @@ def _plot(comparison: Comparison, rows: Sequence[ModelRow], quantity: str) -> st
     marks = []
     for row, number in zip(rows, numbers, strict=True):
         score = comparison.score(row)
-        amount = f"in {number:.3g}" if quantity == TIME else f"with {' '.join(short_count(int(number)))}"
+        amount = f"in {number:.3g}" if quantity == TIME else f"with {short_text(int(number))}"
         description = f"{row.name}: {score.value:.2f}% ({score.verdict}) {amount} {quantity}"
         own = row in comparison.own
         marks.append(Mark(number / scale, score.value, row.name, description, _anchor(row), own, score.verdict))

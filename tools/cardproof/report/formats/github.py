@@ -15,7 +15,7 @@ from cardproof.core.terminal import printable
 from cardproof.core.types import Finding, Judgement
 from cardproof.render.output.text import markdown_text
 from cardproof.report.run import View
-from cardproof.report.terminal import headline, shown_counts, summary
+from cardproof.report.terminal import headline, shown_counts, summary, with_notes_grouped
 
 COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
 """Workflow commands by severity."""
@@ -31,8 +31,8 @@ MOST_REASONS = 5
 
 
 def github_of(view: View) -> str:
-    """Return an annotation for each open finding, and a last line with the counts."""
-    lines = [_annotation(finding) for finding in view.findings if not finding.settled]
+    """Return an annotation for each open finding, one for the notes on a convention, and the counts."""
+    lines = [_annotation(finding) for finding in with_notes_grouped(view.findings) if not finding.settled]
     return "\n".join([*lines, headline(view.run)]) + "\n"
 
 
@@ -56,7 +56,8 @@ def markdown_of(view: View) -> str:
     facts = summary(view.run)
     refuted = [judgement for judgement in view.lists.claims if judgement.verdict == "refuted"]
     reported = {id(view.finding_of(judgement.claim)) for judgement in refuted}
-    others = [finding for finding in view.findings if id(finding) not in reported and not finding.settled]
+    findings = with_notes_grouped(view.findings)
+    others = [finding for finding in findings if id(finding) not in reported and not finding.settled]
     parts = ["## Cardproof", f"{headline(view.run)}."]
     if facts["claims"]:
         counts = ((verdict, str(number)) for verdict, number in shown_counts(facts).items())

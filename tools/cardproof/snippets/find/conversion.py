@@ -60,7 +60,7 @@ def convert_page(
     includes = _Includes(converter, base_path)
     recorder = _Recorder(converter)
     html = converter.convert(text)  # fills what the recorder and the includes have
-    shown, comments = _visible_parts(html, recorder.fences)
+    shown, comments = _visible_parts(html, recorder.lines, recorder.fences)
     source = includes.lines or [(line, (None, number)) for number, line in enumerate(text.split("\n"), 1)]
     return ConvertedPage(
         tuple(recorder.lines),
@@ -274,7 +274,7 @@ def convert_readme(text: str) -> ConvertedPage:
             token.meta["number"] = len(fences)
             fences.append(fence)
     converter.add_render_rule("fence", _render_commonmark_fence)
-    shown, comments = _visible_parts(converter.renderer.render(tokens, converter.options, {}), fences)
+    shown, comments = _visible_parts(converter.renderer.render(tokens, converter.options, {}), lines, fences)
     return ConvertedPage(
         lines=tuple(lines),
         origins=tuple((None, number) for number in range(1, len(lines) + 1)),
@@ -327,8 +327,10 @@ def _marked_comment(line: str, index: int) -> str:
 class _Events(HTMLParser):
     """The HTML as a row of fences, comments and the prose between them."""
 
-    def __init__(self) -> None:
+    def __init__(self, lines: Sequence[str], fences: int) -> None:
         super().__init__()
+        self._lines = lines
+        self._fences = fences
         self.row: list[int | Comment | Prose] = []
         """Numbers of fences, comments, and the prose between them."""
         self.comments: list[str] = []
@@ -342,10 +344,11 @@ class _Events(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         for name, value in attrs:
-            if name == _FENCE and value and int(value) not in self.row:
-                self._inside = int(value)
-                self.row.append(self._inside)
-            elif name == _END and value and int(value) == self._inside:
+            number = _index(value or "", self._fences) if name in (_FENCE, _END) else None
+            if name == _FENCE and number is not None and number not in self.row:
+                self._inside = number
+                self.row.append(number)
+            elif name == _END and number is not None and number == self._inside:
                 self._inside = None
                 return
         if self._inside is None:
@@ -359,8 +362,9 @@ class _Events(HTMLParser):
     def handle_comment(self, data: str) -> None:
         self.comments.append(data)
         match = re.match(r" snippet@(\d+):(.*)", data, re.DOTALL)
-        if self._inside is None and match:
-            self.row.append(Comment(int(match[1]), match[2].strip()))
+        line = _index(match[1], len(self._lines)) if match else None
+        if self._inside is None and match and line is not None and _COMMENT in self._lines[line]:
+            self.row.append(Comment(line, match[2].strip()))
 
     def _prose(self) -> Prose:
         last = self.row[-1] if self.row else None
@@ -370,9 +374,17 @@ class _Events(HTMLParser):
         return last
 
 
-def _visible_parts(html: str, fences: Sequence[Fence]) -> tuple[list[Fence | Comment | Prose], list[str]]:
+def _index(text: str, most: int) -> int | None:
+    """Return the index in a mark; None if it is not one of ours: a page may hold text that looks like a mark."""
+    number = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else most
+    return number if number < most else None
+
+
+def _visible_parts(
+    html: str, lines: Sequence[str], fences: Sequence[Fence]
+) -> tuple[list[Fence | Comment | Prose], list[str]]:
     """Return the visible parts of a page in their order, and the texts of all comments; note the fate of each fence."""
-    events = _Events()
+    events = _Events(lines, len(fences))
     events.feed(html)
     events.close()
     for number, fence in enumerate(fences):
