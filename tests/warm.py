@@ -74,11 +74,16 @@ def start_dask(folder: Path, log: Path, *words: str) -> BaseProcess:
     return start(_dask, folder, log, words)
 
 
-def run_script(script: Path, *arguments: str, **environment: str) -> Done:
-    """Run a script of Python as its own interpreter would, with these variables beside those of this process."""
+def run_script(script: Path, *arguments: str, within: float | None = None, **environment: str) -> Done:
+    """Run a script of Python as its own interpreter would, with these variables beside those of this process.
+
+    After so many seconds it is killed.
+    """
     with TemporaryDirectory() as name:
         folder = Path(name)
         process = start(_script, script, arguments, folder, os.environ | environment)
+        process.join(within)
+        process.kill()
         process.join()
         said = ((folder / stream).read_text() for stream in ("out", "err"))
         return Done(process.exitcode or 0, *said)
