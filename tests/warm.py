@@ -89,6 +89,15 @@ def run_script(script: Path, *arguments: str, within: float | None = None, **env
         return Done(process.exitcode or 0, *said)
 
 
+def run_command(words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Done:
+    """Run ``cardproof`` in a folder with these variables and no others; all that it says is in its standard output."""
+    with TemporaryDirectory() as name:
+        said = Path(name, "said")
+        process = start(_command, words, folder, environment, said)
+        process.join()
+        return Done(process.exitcode or 0, said.read_text(), "")
+
+
 def torchrun(processes: int, *arguments: str) -> Done:
     """Run a command of res2next in several processes, with the variables that torchrun gives them."""
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -124,6 +133,18 @@ def _script(script: Path, arguments: Sequence[str], folder: Path, environment: M
     sys.argv = [str(script), *arguments]
     sys.path.insert(0, str(script.parent))
     runpy.run_path(str(script), run_name="__main__")
+
+
+def _command(words: Sequence[str], folder: Path, environment: Mapping[str, str], said: Path) -> None:
+    from cardproof.commands.cli import main
+
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ |= environment
+    _write_into(said, said)
+    util.spawnv_passfds = _fork_passfds
+    sys.argv = ["cardproof", *words]
+    main()
 
 
 def launch(arguments: Sequence[str], said: Path) -> None:
