@@ -10,9 +10,12 @@ import sys
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
+from warm import run_script
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from sites import Done
 
 
 class Corpus:
@@ -38,9 +41,13 @@ class Corpus:
         shutil.copytree(folder / "docs/evidence", self.evidence)
 
     def render(self, *blocked: str) -> dict:
-        """Render in a fresh process in which some packages cannot be imported; return its report."""
+        """Render in a fresh process in which some packages cannot be imported; return its report.
+
+        If none is blocked, it is forked from one that has imported torch and timm.
+        """
         code = (
-            "import sys\n"
+            "import os, sys\n"
+            f"os.chdir({str(self.folder)!r})\n"
             "class Block:\n"
             "    def find_spec(self, name, path=None, target=None):\n"
             f"        if name.partition('.')[0] in {blocked!r}:\n"
@@ -53,8 +60,12 @@ class Corpus:
         )
         script = self.folder / "run.py"
         script.write_text(code)
-        environment = os.environ | {"XDG_CACHE_HOME": str(self.folder / "cache")}
-        command = [sys.executable, str(script)]
-        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False, env=environment)
+        environment = {"XDG_CACHE_HOME": str(self.folder / "cache")}
+        done: Done | subprocess.CompletedProcess[str]
+        if blocked:
+            command = [sys.executable, str(script)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | environment)
+        else:
+            done = run_script(script, **environment)
         assert done.returncode in (0, 1), done.stderr
         return json.loads(done.stdout)
