@@ -127,6 +127,7 @@ def _dask(folder: Path, log: Path, words: Sequence[str]) -> None:
 
 
 def _script(script: Path, arguments: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
+    gc.freeze()
     os.environ |= environment
     _write_into(folder / "out", folder / "err")
     util.spawnv_passfds = _fork_passfds
@@ -138,6 +139,7 @@ def _script(script: Path, arguments: Sequence[str], folder: Path, environment: M
 def _command(words: Sequence[str], folder: Path, environment: Mapping[str, str], said: Path) -> None:
     from cardproof.commands.cli import main
 
+    gc.freeze()
     os.chdir(folder)
     os.environ.clear()
     os.environ |= environment
