@@ -11,12 +11,13 @@ import subprocess
 import sys
 from itertools import count, pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from filelock import FileLock
 from hypothesis import settings
 from sites import mkdocs, write_site
-from warm import IMPORTED, preload_all
+from warm import IMPORTED, preload_all, run_script
 
 from cardproof.render.sandbox import Sandbox
 
@@ -32,6 +33,11 @@ preload_all()
 # Time is no assertion here: machines are shared. CI draws the same examples each time, so that it fails for a reason.
 settings.register_profile("cardproof", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("cardproof")
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from sites import Done
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -60,12 +66,29 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(10_000, 20, 50)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, pytest.CollectReport]:
+    """Let each process begin with another folder: who imports a file first compiles it, asserts and all, for all."""
+    report = yield
+    if collector.path == ROOT / "tests" and "PYTEST_XDIST_WORKER" in os.environ:
+        turn, processes = int(os.environ["PYTEST_XDIST_WORKER"][2:]), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        first = len(report.result) * turn // processes
+        report.result[:] = report.result[first:] + report.result[:first]
+    return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
     """Let each process begin with the files of slow tests and end with quick ones.
 
     xdist gives each process a run of tests of equal length, and who is done takes from the end of another's.
     """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: item.path.parts)  # the same in all processes
+    remembered = ROOT / ".hypothesis"
+    remembered.mkdir(exist_ok=True)
+    with FileLock(remembered / "constants.lock"):  # Hypothesis reads all modules once, and the others its notes
+        yield
     processes = getattr(config, "workerinput", {"workercount": 1})["workercount"]
     files = {item.path for item in items if item.get_closest_marker("slow")}
     slow, quick = [item for item in items if item.path in files], [item for item in items if item.path not in files]
@@ -146,9 +169,13 @@ class Corpus:
         shutil.copytree(folder / "docs/evidence", self.evidence)
 
     def render(self, *blocked: str) -> dict:
-        """Render in a fresh process in which some packages cannot be imported; return its report."""
+        """Render in a fresh process in which some packages cannot be imported; return its report.
+
+        If none is blocked, it is forked from one that has imported torch and timm.
+        """
         code = (
-            "import sys\n"
+            "import os, sys\n"
+            f"os.chdir({str(self.folder)!r})\n"
             "class Block:\n"
             "    def find_spec(self, name, path=None, target=None):\n"
             f"        if name.partition('.')[0] in {blocked!r}:\n"
@@ -161,9 +188,13 @@ class Corpus:
         )
         script = self.folder / "run.py"
         script.write_text(code)
-        environment = os.environ | {"XDG_CACHE_HOME": str(self.folder / "cache")}
-        command = [sys.executable, str(script)]
-        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False, env=environment)
+        environment = {"XDG_CACHE_HOME": str(self.folder / "cache")}
+        done: Done | subprocess.CompletedProcess[str]
+        if blocked:
+            command = [sys.executable, str(script)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | environment)
+        else:
+            done = run_script(script, **environment)
         assert done.returncode in (0, 1), done.stderr
         return json.loads(done.stdout)
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
+from warm import run_command
 
 import quickstart
 
@@ -18,8 +22,18 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
-def test_what_the_first_pages_show_is_what_their_commands_print():
+def test_what_the_first_pages_show_is_what_their_commands_print(monkeypatch):
     """If not, ``python tools/quickstart.py`` records them anew."""
+
+    def run(words, cwd, env, **streams):
+        module = [sys.executable, "-m", "cardproof"]
+        if words[:3] == module:
+            return run_command(words[3:], cwd, env)
+        return subprocess.run(words, cwd=cwd, env=env, **streams)
+
+    monkeypatch.setattr(
+        quickstart, "subprocess", SimpleNamespace(run=run, PIPE=subprocess.PIPE, STDOUT=subprocess.STDOUT)
+    )
     for path, text in quickstart.record().items():
         assert quickstart.masked(path.read_text(encoding="utf-8")) == quickstart.masked(text), path.name
 

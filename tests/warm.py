@@ -73,14 +73,28 @@ def start_dask(folder: Path, log: Path, *words: str) -> BaseProcess:
     return start(_dask, folder, log, words)
 
 
-def run_script(script: Path, *arguments: str, **environment: str) -> Done:
-    """Run a script of Python as its own interpreter would, with these variables beside those of this process."""
+def run_script(script: Path, *arguments: str, within: float | None = None, **environment: str) -> Done:
+    """Run a script of Python as its own interpreter would, with these variables beside those of this process.
+
+    After so many seconds it is killed.
+    """
     with TemporaryDirectory() as name:
         folder = Path(name)
         process = start(_script, script, arguments, folder, os.environ | environment)
+        process.join(within)
+        process.kill()
         process.join()
         said = ((folder / stream).read_text() for stream in ("out", "err"))
         return Done(process.exitcode or 0, *said)
+
+
+def run_command(words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Done:
+    """Run ``cardproof`` in a folder with these variables and no others; all that it says is in its standard output."""
+    with TemporaryDirectory() as name:
+        said = Path(name, "said")
+        process = start(_command, words, folder, environment, said)
+        process.join()
+        return Done(process.exitcode or 0, said.read_text(), "")
 
 
 def torchrun(processes: int, *arguments: str) -> Done:
@@ -112,12 +126,26 @@ def _dask(folder: Path, log: Path, words: Sequence[str]) -> None:
 
 
 def _script(script: Path, arguments: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
+    gc.freeze()
     os.environ |= environment
     _write_into(folder / "out", folder / "err")
     util.spawnv_passfds = _fork_passfds
     sys.argv = [str(script), *arguments]
     sys.path.insert(0, str(script.parent))
     runpy.run_path(str(script), run_name="__main__")
+
+
+def _command(words: Sequence[str], folder: Path, environment: Mapping[str, str], said: Path) -> None:
+    from cardproof.commands.cli import main
+
+    gc.freeze()
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ |= environment
+    _write_into(said, said)
+    util.spawnv_passfds = _fork_passfds
+    sys.argv = ["cardproof", *words]
+    main()
 
 
 def launch(arguments: Sequence[str], said: Path) -> None:

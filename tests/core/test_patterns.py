@@ -11,13 +11,13 @@ import importlib
 import json
 import re
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from warm import run_script
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -63,19 +63,19 @@ class Found:
 
 def patterns() -> list[Found]:
     """Return all patterns of the product with the ways in which their names are used, each once."""
-    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(PRODUCT.rglob("*.py"))}
+    trees = {path: _nodes(path) for path in sorted(PRODUCT.rglob("*.py"))}
     used: dict[str, set[str]] = {}
-    for tree in trees.values():
-        for name, way in _uses(tree):
+    for nodes in trees.values():
+        for name, way in _uses(nodes):
             used.setdefault(name, set()).add(way)
     found: dict[tuple[str, int, str], Found] = {}
-    for path, tree in trees.items():
+    for path, nodes in trees.items():
         if "re." not in path.read_text(encoding="utf-8") or path.stem == "__main__":
             continue
         name = ".".join(path.relative_to(PRODUCT.parent).with_suffix("").parts).removesuffix(".__init__")
         module = importlib.import_module(name)
         here: dict[str, set[str]] = {}
-        for pattern_name, way in _uses(tree):
+        for pattern_name, way in _uses(nodes):
             here.setdefault(pattern_name, set()).add(way)
         for attribute, value in vars(module).items():
             ways = here.get(attribute) or used.get(attribute) or {"search", "fullmatch"}
@@ -83,16 +83,22 @@ def patterns() -> list[Found]:
                 for way in ways:
                     found.setdefault((pattern.pattern, pattern.flags, way), Found(f"{name}.{attribute}", pattern, way))
         own = {(pattern.pattern, pattern.flags) for value in vars(module).values() for pattern in _inside(value)}
-        for call, pattern, way in _called(tree, module):
+        for call, pattern, way in _called(nodes, module):
             if (pattern.pattern, pattern.flags) in own:
                 continue  # it has a name, whose ways are known
             found.setdefault((pattern.pattern, pattern.flags, way), Found(f"{name}:{call.lineno}", pattern, way))
     return list(found.values())
 
 
-def _uses(tree: ast.AST) -> Iterator[tuple[str, str]]:
+def _nodes(path: Path) -> list[ast.Attribute | ast.Call]:
+    """Return what a module looks up, and what it calls."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Attribute | ast.Call)]
+
+
+def _uses(nodes: Sequence[ast.AST]) -> Iterator[tuple[str, str]]:
     """Yield the names of which a method of patterns is called, with the method."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Attribute) and node.attr in WAYS and isinstance(node.value, ast.Name | ast.Attribute):
             way = node.attr if node.attr in WAYS[:3] else "finditer"  # the others find one match after the other
             yield node.value.id if isinstance(node.value, ast.Name) else node.value.attr, way
@@ -107,14 +113,14 @@ def _inside(value: Any, depth: int = 0) -> Iterator[re.Pattern[str]]:
             yield from _inside(inner, depth + 1)
 
 
-def _called(tree: ast.AST, module: ModuleType) -> Iterator[tuple[ast.Call, re.Pattern[str], str]]:
+def _called(nodes: Sequence[ast.AST], module: ModuleType) -> Iterator[tuple[ast.Call, re.Pattern[str], str]]:
     """Yield the patterns that are written where they are used: ``re.fullmatch(r"…", text)``."""
-    for node in ast.walk(tree):
-        if not (isinstance(node, ast.Call) and ast.unparse(node.func).startswith("re.") and node.args):
-            continue
-        way = ast.unparse(node.func).removeprefix("re.")
-        if way not in (*WAYS, "compile"):
-            continue
+    for node in nodes:
+        match node:
+            case ast.Call(ast.Attribute(ast.Name("re"), way), [_, *_]) if way in (*WAYS, "compile"):
+                pass
+            case _:
+                continue
         flags = [keyword.value for keyword in node.keywords if keyword.arg == "flags"]
         flags += [argument for argument in node.args[1:] if ast.unparse(argument).startswith("re.")]
         try:
@@ -160,8 +166,7 @@ def slow_patterns(found_patterns: Sequence[Found]) -> Iterator[str]:
 @pytest.mark.slow
 @pytest.mark.attack("card", "texts of a million characters that make patterns search for minutes", "linear time")
 def test_the_time_of_each_pattern_grows_with_the_text_and_not_faster():
-    command = [sys.executable, __file__]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=HARD_LIMIT, check=False)
+    done = run_script(Path(__file__), within=HARD_LIMIT)
     assert done.returncode == 0, done.stderr[-3000:]
     found, slow = json.loads(done.stdout)
     assert slow == []

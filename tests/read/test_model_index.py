@@ -6,7 +6,7 @@ import pytest
 
 from cardproof.core.errors import InputError
 from cardproof.plan.recall import plan
-from cardproof.read import read_cards
+from cardproof.read import model_index, read_cards
 from cardproof.read.models import weights_file
 
 
@@ -342,12 +342,14 @@ def test_a_short_file_hands_down_a_bounded_number_of_values(write):
     assert [f.check for f in reading.findings] == ["yaml-limits"]
 
 
-def test_files_that_import_each_other_many_times_end(write):
+def test_files_that_import_each_other_many_times_end(write, monkeypatch):
+    assert model_index.MAX_FILES == 20_000
+    monkeypatch.setattr(model_index, "MAX_FILES", 1_000)
     for number in range(6):
         write(f"{number}.yml", f"Import: [{', '.join([f'{number + 1}.yml'] * 12)}]\n")
     write("6.yml", "Models:\n- Name: a\n")
     reading = read_cards([write("model-index.yml", "Import: 0.yml\n")])
-    assert [f.message for f in reading.findings if "imported" in f.message] == ["more than 20,000 files are imported"]
+    assert [f.message for f in reading.findings if "imported" in f.message] == ["more than 1,000 files are imported"]
 
 
 METAFILE = """Collections:

@@ -146,6 +146,17 @@ def test_a_value_is_found_through_names_and_as_it_is_written(source):
     assert source.entry("W", "TWO") is None
 
 
+def test_what_is_written_is_what_ast_says_and_lines_end_where_python_ends_them(tmp_path):
+    path = tmp_path / "zoo.py"
+    path.write_text("A = ('é\u2028ü', {'x':\n  'y\x0c'},\n)\nB = [\n  1.50,\n  A\n]\n", encoding="utf-8")
+    source = SourceFile(path, "zoo.py")
+    nodes = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.expr)]
+    assert len(nodes) > 8
+    for node in nodes:
+        assert source.text(node) == ast.get_source_segment(path.read_text(encoding="utf-8"), node)
+    assert source.place_of_text("y\x0c") == Place("zoo.py", 2, 3, 7)
+
+
 def test_names_that_mean_themselves_end(source):
     assert source.value(ast.parse("f({**LOOP})", mode="eval").body, "x") is None
 

@@ -88,7 +88,7 @@ class SourceFile:
         """``name`` is its path relative to the folder of the package, the same on every machine."""
         self.name = name
         self._text = path.read_text(encoding="utf-8")
-        self._lines = self._text.splitlines(keepends=True)
+        self._lines = self._text.split("\n")
         self._tree = ast.parse(self._text)
         self._constants = {
             target.id: node.value
@@ -128,7 +128,11 @@ class SourceFile:
         return Place(self.name, node.lineno, self._column(node.lineno, node.col_offset), end)
 
     def text(self, node: ast.expr) -> str:
-        return ast.get_source_segment(self._text, node) or ""
+        """Return what is written, as ``ast.get_source_segment`` does, which splits the whole file each time."""
+        lines = [line.encode() for line in self._lines[node.lineno - 1 : node.end_lineno]]
+        lines[-1] = lines[-1][: node.end_col_offset]
+        lines[0] = lines[0][node.col_offset :]
+        return b"\n".join(lines).decode()
 
     def _look_up(self, node: ast.expr, keys: tuple[str, ...], depth: int) -> ast.expr | None:
         if not keys:
