@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import torch
 from torch import nn
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from res2next.distributed import World
     from res2next.recipes import Recipe
     from res2next.training.batches import Batches
-    from res2next.training.run_folder import Checkpoint
 
 
 class Best(TypedDict):
@@ -39,6 +38,29 @@ class Best(TypedDict):
     correct: int
     """Held-out images that these weights classify correctly."""
     weights: dict[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The state that training continues from."""
+
+    run: dict[str, str]
+    """Identity of the run: settings of the recipe, digest of the data, number of held-out images."""
+    step: int
+    """Updates done."""
+    network: dict[str, Tensor]
+    average: dict[str, Tensor] | None
+    """The moving average of the weights, if the recipe has one."""
+    optimizer: dict[str, Any]
+    scaler: dict[str, Any]
+    loss: float
+    """Sum over the updates of the epoch so far."""
+    log_bytes: int
+    """Length of the log; later rows are of updates that will be repeated."""
+    best: Best | None = None
+    """The best epoch so far, if the recipe keeps it."""
+    seconds: float = 0.0
+    """Duration of training so far."""
 
 
 @dataclass(slots=True)

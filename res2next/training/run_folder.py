@@ -18,7 +18,7 @@ from res2next.errors import Res2NextError
 from res2next.files import file_digest, write_atomic
 from res2next.registry import ENTRIES
 from res2next.training.monitor import Listeners
-from res2next.training.run import initial_file
+from res2next.training.run import Checkpoint, initial_file
 from res2next.training_log import LogHeader, TrainingLog, start_log, tensorboard, truncate_log, with_kept_epoch
 from res2next.weights.read import as_header
 
@@ -26,13 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from torch import Tensor
-
     from res2next.datasets import ImageSet
     from res2next.distributed import World
     from res2next.recipes import Augmentation, Recipe
     from res2next.training.monitor import Listener
-    from res2next.training.run import Best, Run
+    from res2next.training.run import Run
     from res2next.weights.read import Metadata
 
 
@@ -151,29 +149,6 @@ class RunFolder:
 
 class CheckpointError(Res2NextError, RuntimeError):
     """A run that cannot be continued: its checkpoints are of another run, or unreadable."""
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """The state that training continues from."""
-
-    run: dict[str, str]
-    """Identity of the run: settings of the recipe, digest of the data, number of held-out images."""
-    step: int
-    """Updates done."""
-    network: dict[str, Tensor]
-    average: dict[str, Tensor] | None
-    """The moving average of the weights, if the recipe has one."""
-    optimizer: dict[str, Any]
-    scaler: dict[str, Any]
-    loss: float
-    """Sum over the updates of the epoch so far."""
-    log_bytes: int
-    """Length of the log; later rows are of updates that will be repeated."""
-    best: Best | None = None
-    """The best epoch so far, if the recipe keeps it."""
-    seconds: float = 0.0
-    """Duration of training so far."""
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:

@@ -14,8 +14,8 @@ from warm import start
 from res2next.files import atomic_path, write_atomic
 from res2next.recipes import changed, load_recipe
 from res2next.training import Progress, Trained, train
+from res2next.training.run import Checkpoint
 from res2next.training.run_folder import (
-    Checkpoint,
     CheckpointError,
     list_checkpoints,
     load_checkpoint,

@@ -28,8 +28,8 @@ from res2next.training import Progress, Trained, TrainingDataError, train
 from res2next.training import run as run_module
 from res2next.training.augment import Mix
 from res2next.training.loop import NotCompiled, compute_binary_loss, seeded_dropout, update
-from res2next.training.run import Run, Score, initial_network
-from res2next.training.run_folder import Checkpoint, list_checkpoints, load_checkpoint, make_header, run_identity
+from res2next.training.run import Checkpoint, Run, Score, initial_network
+from res2next.training.run_folder import list_checkpoints, load_checkpoint, make_header, run_identity
 from res2next.training_log import LogRow, TrainingLog, read_log_header
 from res2next.weights import read_state_dict
 
