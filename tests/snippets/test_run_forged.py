@@ -157,7 +157,8 @@ RUNNERS = (
     "                setattr(sys.modules[name], item, nothing)",
     "page = next(item for item in gc.get_objects() if type(item).__module__ == 'cardproof.snippets.run.page_process'"
     " and hasattr(item, 'end_fork'))\n"
-    "owners = (page, type(page))\n[setattr(owner, name, nothing) for owner in owners for name in ('enter', 'wait', '_reply')]",
+    "owners = (page, type(page))\n"
+    "[setattr(owner, name, nothing) for owner in owners for name in ('enter', 'wait', '_reply')]",
 )
 
 

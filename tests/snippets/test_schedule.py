@@ -16,8 +16,6 @@ from cardproof.snippets.types import BlockRun, Limits, Outcome, Status
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cardproof.snippets.types import Outcome
-
 SKIP = '{ .skip data-reason="no" }\n'
 PASS, NO = ("pass", ""), ("skip", "no")
 
