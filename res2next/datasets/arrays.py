@@ -17,7 +17,6 @@ import gzip
 import math
 import zlib
 from dataclasses import dataclass
-from functools import partial
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
@@ -81,6 +80,10 @@ DIGITS_TRAIN = 1437
 """Images that train."""
 
 
+def _digit_names() -> tuple[str, ...]:
+    return tuple("0123456789")
+
+
 DIGITS = DatasetInfo(
     name="Digits",
     aliases=("Optical Recognition of Handwritten Digits", "sklearn digits", "scikit-learn digits", "UCI digits"),
@@ -89,7 +92,7 @@ DIGITS = DatasetInfo(
     source="E. Alpaydin, C. Kaynak, 1998; UCI Machine Learning Repository, https://doi.org/10.24432/C50P49, "
     "its test part, as it comes with scikit-learn",
     licence="CC BY 4.0",
-    read_classes=partial(tuple[str, ...], "0123456789"),
+    read_classes=_digit_names,
     digests={
         "train": "sha256:9574b33fb757af729b0e4c47928a3f36de0e877f43f46fc021124abc4898b395",
         "test": "sha256:a300d389cc0a03e7feabc79a758049754db9213f713019e89a29d69268aa1f41",
@@ -184,6 +187,10 @@ FILES: dict[Split, tuple[IdxFile, IdxFile]] = {
 dataset-fashion-mnist, version 0.0~git20200523."""
 
 
+def _clothing_names() -> tuple[str, ...]:
+    return CLASSES
+
+
 FASHION_MNIST = DatasetInfo(
     name="FashionMNIST",
     aliases=("Fashion-MNIST",),
@@ -191,7 +198,7 @@ FASHION_MNIST = DatasetInfo(
     images={"train": 60_000, "test": 10_000},
     source="H. Xiao, K. Rasul, R. Vollgraf, 2017, https://github.com/zalandoresearch/fashion-mnist",
     licence="MIT",
-    read_classes=partial(tuple[str, ...], CLASSES),
+    read_classes=_clothing_names,
     digests={
         "train": "sha256:16d82e2b505296aa2b78bd5ea0992634f30419a4c97def7c907d154a35ac6157",
         "test": "sha256:9f1ec356a747bfe4ebab3cfb722d3694c9ca737e2570f6f90cf31d7b6fd689d4",

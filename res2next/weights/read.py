@@ -161,7 +161,7 @@ def _strip_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
 # --- Metadata ---
 
 METADATA_KEY = "res2next"
-"""Of the entry in the header of a safetensors file."""
+"""The key of what a safetensors file says about itself, in its header."""
 
 MOST_CHARACTERS = 2**22
 MOST_CLASSES = 100_000

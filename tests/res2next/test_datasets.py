@@ -89,6 +89,12 @@ def test_facts_are_told_without_torch() -> None:
     assert done.stdout.strip() == "set()"
 
 
+@pytest.mark.parametrize("name", list_datasets())
+def test_facts_are_equal_after_a_worker_process_was_sent_them(name: str) -> None:
+    info = find_dataset(name)
+    assert pickle.loads(pickle.dumps(info)) == info
+
+
 # --- Digits ---
 
 

@@ -197,7 +197,7 @@ def _of_output(block: Block, ran: BlockRun, results: Sequence[Comparison], value
 
 
 def _comments_that_differ(block: Block, ran: BlockRun, values: bool) -> Iterator[str]:
-    """Yield warnings about values in comments, that are not what came out."""
+    """Yield warnings about values in comments that are not what came out."""
     if block.console or block.stated_output is not None:
         return
     compared = compared_lines(block)
