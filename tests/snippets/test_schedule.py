@@ -170,10 +170,10 @@ def test_an_exception_that_poses_as_an_exit_fails(runner: Runner) -> None:
     code = "class SystemExit(BaseException):\n    code = 0\nraise SystemExit"
     assert judged(runner, fences(code))[0].status == "fail"
     patched = (
-        "from cardproof.snippets.run import page_process, protocol\n"
-        "page_process.describe = lambda *_: protocol.Ran(None, 'SystemExit: 0')\nraise ValueError"
+        "from cardproof.snippets.run import page_process\n"
+        "page_process.describe = lambda *_: ('SystemExit: 0', '', None)\nraise ValueError"
     )
-    assert judged(runner, fences(patched))[0].status == "fail"
+    assert said(judged(runner, fences(patched))) == [("fail", "SystemExit: 0")]
 
 
 # the main guard
