@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from cardproof.core.measurements import Counts, Environment, Evidence, Reproduction
 from cardproof.core.numbers import parse_number
-from cardproof.core.settings import Settings
+from cardproof.core.settings import Settings, Tolerance
 from cardproof.core.source import Source
 from cardproof.core.types import Finding, Fix, Judgement, Place
 from cardproof.core.yaml import Scalar
@@ -19,6 +19,7 @@ from cardproof.judge.checks import Context
 from cardproof.judge.columns import judge_columns
 from cardproof.judge.other_networks import Judged, set_aside_outvoted
 from cardproof.judge.verdicts import judge_claim
+from cardproof.read import read_cards
 from cardproof.read.models import Table, make_claim
 from cardproof.read.tables import stated_model
 
@@ -321,3 +322,45 @@ def test_a_zero_that_may_only_fill_its_cell_refutes_nothing(stated, parameters, 
         field="Parameters",
     )  # fmt: skip
     assert settled.judgements[0].verdict == verdict
+
+
+def test_zeros_that_end_a_whole_column_are_left_out_once(tmp_path: Path) -> None:
+    """The reader leaves out one zero of each cell: of ``0.400`` one more may fill the cell, not two."""
+    card = tmp_path / "card.md"
+    rows = "| a | 0.310 |\n| b | 0.620 |\n| c | 0.400 |\n| d | 0.500 |\n"
+    card.write_text(f"| Model | Params (M) |\n| --- | --- |\n{rows}", encoding="utf-8")
+    found = {"a": 310_000, "b": 620_000, "c": 460_000, "d": 540_000}
+    claims = [claim for claim in read_cards([card]).claims if claim.kind == "parameters"]
+    contexts = [context_of(claim.model, 100 * found[claim.model]) for claim in claims]
+    judged = [Judged(judge_claim(*each), each[1]) for each in zip(claims, contexts, strict=True)]
+    judge_columns(judged)
+    assert [one.judgement.verdict for one in judged] == ["confirmed", "confirmed", "refuted", "unchecked"]
+
+
+def test_zeros_count_where_the_settings_say_what_is_allowed() -> None:
+    rows = [("11.80M", 11_779_624), ("1.23M", 1_230_000), ("4.56M", 4_560_000)]
+    exact = {"parameters": Tolerance("exact")}
+    settled = column_of(
+        *((text, context_of(text, 100 * found, tolerances=exact)) for text, found in rows), field="Parameters"
+    )
+    assert verdicts(settled) == ["refuted", "confirmed", "confirmed"]
+
+
+def test_zeros_that_may_fill_a_cell_of_a_column_of_operations_refute_nothing() -> None:
+    rows = [("3.63G", 1_814), ("8.20G", 4_089), ("15.64G", 7_821), ("23.03G", 11_514)]
+    settled = column_of(*((text, context_of(text, found * 10**6)) for text, found in rows))
+    assert verdicts(settled) == ["confirmed", "unchecked", "confirmed", "confirmed"]
+
+
+def test_one_cell_of_operations_in_a_column_of_multiply_adds_is_refuted_whatever_its_zeros() -> None:
+    rows = [("1.81G", 1_814), ("8.20G", 4_089), ("7.82G", 7_821), ("11.51G", 11_514)]
+    settled = column_of(*((text, context_of(text, found * 10**6)) for text, found in rows))
+    assert verdicts(settled) == ["confirmed", "refuted", "confirmed", "confirmed"]
+
+
+@pytest.mark.parametrize(("conventions", "verdict"), [("known", "unchecked"), ("strict", "refuted")])
+def test_zeros_are_left_out_by_conventions_that_the_settings_know(conventions: str, verdict: str) -> None:
+    rows = [("25.60M", 25_540_000, 50_000), ("1.23M", 1_230_000, 0), ("4.56M", 4_560_000, 0)]
+    contexts = [context_of(name, 100 * found, statistics=more, conventions=conventions) for name, found, more in rows]
+    settled = column_of(*((row[0], context) for row, context in zip(rows, contexts, strict=True)), field="Parameters")
+    assert verdicts(settled)[0] == verdict

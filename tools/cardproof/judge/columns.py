@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from cardproof.core.measurements import Reproduction
 from cardproof.core.numbers import equal_as_written
-from cardproof.core.types import Finding, Judgement, shorten
+from cardproof.core.types import Finding, Judgement, Number, shorten
 from cardproof.judge.checks._counts import conventions_of, found_count, is_within, reproductions_of, tolerance_of
 from cardproof.judge.checks._network import FEW_DIGITS
 from cardproof.judge.checks.flops import is_size_assumed
@@ -67,21 +67,34 @@ def _judge_column(rows: list[Judged]) -> Iterator[Finding]:
     _drop_contradictions([row for row in judged if row.refuted and row.judgement.explained and not row.merged])
 
 
-_PADDED = re.compile(r"[^.]*\.\d*?(0+)(?!\d)[^.]*")
+_PADDED = re.compile(r"(?P<whole>[^.]*)\.(?P<kept>\d*?)0+(?!\d)[^.]*")
 """A number whose decimals end in zeros, and its unit."""
 
 
 def _set_aside_padded(rows: list[Judged]) -> None:
     """Set aside the cells of a table that are right without their last zeros, which may only fill the cell."""
+    if not rows[0].claim.column or len(rows) < FEW_ROWS:
+        return
+    known = rows[0].context.settings.conventions == "known"
+    of_operations = 2 * sum(TWICE in _fits(row) for row in rows) > len(rows)
     for row in rows:
-        zeros = _PADDED.fullmatch(row.claim.stated) if row.claim.column and len(rows) >= FEW_ROWS else None
-        if zeros is None or not row.refuted or _fits(row):
+        number = _without_zeros(row) if row.refuted and not _fits(row) else None
+        if number is None or tolerance_of(row.claim, row.context).kind != "written":
             continue
-        number = replace(row.stated, quantum=row.stated.quantum * 10 ** len(zeros[1]))
-        found = found_count(row.context, row.what)
-        counts = [found, *conventions_of(row.context, row.what).values()]
+        by_convention = _conventional_counts(row) if known else {}
+        if not of_operations:
+            by_convention.pop(TWICE, None)
+        counts = [found_count(row.context, row.what), *by_convention.values()]
         if any(count is not None and equal_as_written(count, number) for count in counts):
             row.set_aside("it is right at fewer digits, and its last zeros may only fill the cell of the table")
+
+
+def _without_zeros(row: Judged) -> Number | None:
+    """Return a number at the precision that it has without the zeros at its end; None if it has none."""
+    match = _PADDED.fullmatch(row.claim.stated)
+    digits = "".join(filter(str.isdecimal, match["whole"] + match["kept"])) if match else ""
+    written = int(digits or 0)  # without the zeros, whether or not the reader has left out some
+    return replace(row.stated, quantum=abs(row.stated.value) / written) if written else None
 
 
 def _set_aside_at_assumed_size(rows: list[Judged]) -> None:
@@ -113,11 +126,17 @@ def _warn_of_form(rows: list[Judged]) -> Iterator[Finding]:
 
 
 def _fits(row: Judged) -> set[str]:
+    """Return the conventions by which a value is right."""
+    tolerance = tolerance_of(row.claim, row.context)
+    return {name for name, value in _conventional_counts(row).items() if is_within(value, row.stated, tolerance)}
+
+
+def _conventional_counts(row: Judged) -> dict[str, int]:
+    """Return what is counted for the network of a row by each convention."""
     values = conventions_of(row.context, row.what)
     if row.what == "flops" and row.context.settings.flops == "multiply-adds":
         values[TWICE] = 2 * row.context.of_run.multiply_adds
-    tolerance = tolerance_of(row.claim, row.context)
-    return {name for name, value in values.items() if is_within(value, row.stated, tolerance)}
+    return values
 
 
 def _confirm_conventions(rows: list[Judged]) -> Iterator[Finding]:
