@@ -265,12 +265,13 @@ def test_a_header_that_is_never_closed_gets_no_second_one_above_it(write, text):
 @pytest.mark.parametrize("name", ["zoo.py", "models.yml", "results.csv", "notes.txt", "LICENSE", "weights.safetensors"])
 def test_a_file_that_is_not_markdown_is_refused_and_stays_as_it_is(write, name):
     path = write(name, "---\nimport: 1\n---\n")
+    path.write_bytes(path.read_bytes() + b"\xff")  # to save it as UTF-8 would not help
     said = refusal("edit", name, "license=mit", "--result", RESULT)
     assert (
         said
         == f"error: {name}: only Markdown has a header that can be edited: a file that ends in .md, .mdx, .markdown\n"
     )
-    assert path.read_text() == "---\nimport: 1\n---\n"
+    assert path.read_bytes() == b"---\nimport: 1\n---\n\xff"
 
 
 def test_a_rule_at_the_top_of_a_page_is_not_an_open_header(write):

@@ -54,6 +54,9 @@ class Header:
         finish_interrupted(path.parent)
         if path.exists() and not is_regular(path):
             raise InputError(f"{show_path(path)}: this is not a regular file")
+        if path.exists() and path.suffix.lower() not in _ENDINGS:
+            message = f"only Markdown has a header that can be edited: a file that ends in {', '.join(_ENDINGS)}"
+            raise InputError(f"{show_path(path)}: {message}")
         try:
             text = path.read_bytes().decode("utf-8")
         except FileNotFoundError:
@@ -64,9 +67,6 @@ class Header:
             ) from None
         except OSError as error:
             raise InputError(f"{show_path(path)}: cannot be read: {error.strerror}") from None
-        if path.suffix.lower() not in _ENDINGS:
-            message = f"only Markdown has a header that can be edited: a file that ends in {', '.join(_ENDINGS)}"
-            raise InputError(f"{show_path(path)}: {message}")
         self.path = path
         self._bom = text[:1] if text.startswith(_BOM) else ""
         self._text = self._old = text.removeprefix(_BOM)

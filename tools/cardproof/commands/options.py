@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +18,7 @@ from msgspec.structs import replace
 
 from cardproof.core.errors import InputError
 from cardproof.core.names import WITH_TOLERANCE, dataset_names, spellings_of
-from cardproof.core.paths import follow_links, show_path
+from cardproof.core.paths import show_path
 from cardproof.core.settings import (
     Settings,
     load_settings,
@@ -42,7 +43,8 @@ def epilog(*examples: str) -> str:
 
 
 class PathType(click.Path):
-    """A path of the command line; refused are an empty one, an address, and a link that leads in a circle."""
+    """A path of the command line; refused are an empty one, an address, a name that no file can have, and links in a
+    circle."""
 
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
@@ -50,12 +52,18 @@ class PathType(click.Path):
         text = os.fspath(value)
         if not text:
             self.fail("a path is empty; '.' is the working directory", param, ctx)
-        if _ADDRESS.match(text) and not Path(text).exists():  # before its slashes are those of a path
+        if _ADDRESS.match(text) and not os.path.lexists(text):  # before its slashes are those of a path
             raise InputError(f"{text}: addresses are not read: download the file first, and name it")
         try:
-            follow_links(Path(text))
-        except OSError:
-            raise InputError(f"{show_path(Path(text))}: this link leads in a circle; name the file itself") from None
+            Path(text).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            pass  # it may be written; what reads it says that it is missing
+        except OSError as error:
+            is_loop = error.errno == errno.ELOOP
+            why = (
+                "this link leads in a circle; name the file itself" if is_loop else f"cannot be used: {error.strerror}"
+            )
+            raise InputError(f"{show_path(Path(text))}: {why}") from None
         return super().convert(value, param, ctx)
 
 
