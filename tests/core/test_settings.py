@@ -87,3 +87,10 @@ def test_a_missing_parent_is_an_error_and_a_circle_ends(tmp_path, parent):
             load_settings(tmp_path / "mkdocs.yml")
     else:
         assert load_settings(tmp_path / "mkdocs.yml").site.name == "Own"
+
+
+@pytest.mark.parametrize("text", ["", "---\n", "# nothing yet\n", "~\n"])
+def test_a_configuration_that_says_nothing_has_the_defaults_as_in_mkdocs(tmp_path, text):
+    config = tmp_path / "mkdocs.yml"
+    config.write_text(text)
+    assert load_settings(config).zoo is None

@@ -167,7 +167,7 @@ def _trees(config: Path) -> list[Mapping]:
             findings += [finding for finding in more if finding.fatal]
         if fatal := [finding for finding in findings if finding.fatal]:
             raise InputError(f"{fatal[0].place}: {fatal[0].message}")
-        if tree is None:
+        if tree is None or (isinstance(tree, Scalar) and tree.value is None):
             break
         if not isinstance(tree, Mapping):
             raise InputError(f"{tree.place}: settings are a mapping, such as 'site_name: TEXT'; this is another file")
