@@ -53,5 +53,23 @@ def test_one_that_cannot_be_read_is_one_finding_and_all_cards_are_judged(site, d
         assert done.stderr == ""
     is_written = how == "dangling link"  # a link to a file that is not there yet is written through
     assert (f"{file}:1:1: error [hand-edit]" in done.stdout) is not is_written
+    assert (", nothing written;" in done.stdout) is not is_written
     assert done.returncode == int(not is_written)
     assert Path("docs/models/other.md").exists() is is_written  # all or nothing
+
+
+@pytest.mark.parametrize(
+    ("link", "status", "words"),
+    [
+        ("models/loop.md", 2, "templates/models/loop.md:1:1: error [encoding] not read: this is a link to nothing"),
+        ("code_snippets.md", 1, "templates/models/tiny.md:5:1: error [template] template 'code_snippets.md' is not"),
+    ],
+)
+def test_a_template_or_include_that_is_a_link_in_a_circle_is_one_finding(site, link, status, words):
+    path = Path("templates", link)
+    path.unlink(missing_ok=True)
+    path.symlink_to(path.name)
+    done = cardproof("render")
+    assert words in done.stdout
+    assert "3 claims of 1 model on 1 card: 3 confirmed" in done.stdout
+    assert (done.returncode, done.stderr) == (status, "")

@@ -275,7 +275,9 @@ def _measured_text(run: Run, facts: dict[str, Any]) -> str:
     parts = parts or ["nothing measured"]
     if facts["evaluated"]:
         parts.append(f"{plural(facts['evaluated'], 'result')} evaluated")
-    if run.files:
+    if any(change.status == "foreign" for change in run.changes) and not run.checked:
+        parts.append("nothing written")
+    elif run.files:
         verb = "stale" if run.checked else "written"
         parts.append(f"{facts['changed']} of {run.files} files {verb}" if facts["changed"] else "nothing changed")
     return ", ".join(parts)

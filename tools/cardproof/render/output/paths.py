@@ -108,11 +108,13 @@ def page_templates(folders: Folders, known: Mapping[str, Iterable[str]]) -> dict
     places: dict[Path, set[Path]] = {(folders.root / "page.md").resolve(): {folders.root}}  # the layout of all pages
     for name, including in users.items():
         for folder in (folders.root, folders.cards):
-            places.setdefault((folder / name).resolve(), set()).update(including)
+            places.setdefault(Path(os.path.realpath(folder / name)), set()).update(including)
     names = {place.name for place in places}  # a path is resolved only if its name, or a link, may be one of them
 
     def is_included(path: Path) -> bool:
-        return (path.name in names or path.is_symlink()) and bool(places.get(path.resolve(), set()) - {path})
+        return (path.name in names or path.is_symlink()) and bool(
+            places.get(Path(os.path.realpath(path)), set()) - {path}
+        )
 
     return {shown: path for shown, path in found.items() if path.name[0] != "_" and not is_included(path)}
 
