@@ -25,3 +25,14 @@ def test_a_file_that_was_written_a_moment_ago_may_change_within_one_tick_of_the_
         path.write_text(text)
         found.add(digests.digest_of_large_file(path))
     assert len(found) == 2
+
+
+def test_a_file_in_place_of_another_is_read_even_if_size_and_time_are_the_same(tmp_path):
+    """As in archives whose files all have one time."""
+    path, other = tmp_path / "weights.pth", tmp_path / "other.pth"
+    for file, text in ((path, "one"), (other, "two")):
+        file.write_text(text)
+        os.utime(file, (1_000, 1_000))
+    before = digests.digest_of_large_file(path)
+    other.replace(path)
+    assert digests.digest_of_large_file(path) != before

@@ -29,8 +29,9 @@ def digest_of_file(path: Path) -> str:
 def digest_of_large_file(path: Path) -> str:
     """Return the digest of a file that is asked for often; it is read again once it has changed. Raises OSError."""
     found = path.stat()
-    is_racy = found.st_mtime_ns > time.time_ns() - RACY
-    return digest_of_file(path) if is_racy else _kept_digest(path.absolute(), found.st_mtime_ns, found.st_size)
+    if found.st_mtime_ns > time.time_ns() - RACY:
+        return digest_of_file(path)
+    return _kept_digest(path.absolute(), found.st_mtime_ns, found.st_size, found.st_ino)
 
 
 @cache
