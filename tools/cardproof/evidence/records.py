@@ -26,7 +26,7 @@ from cardproof.core.types import Need, Question
 from cardproof.zoos import BUILT_IN
 
 SCHEMA = "cardproof-evidence/1"
-METHOD = "counts/3"
+METHOD = "counts/4"
 """Version of the counts and of the explanation search: a new one makes all older evidence stale."""
 
 
