@@ -175,6 +175,14 @@ def test_two_entries_of_one_model_disagree_about_counts_too(write):
     assert finding.message.endswith(", and the two disagree: FLOPs: 4.1G there, 4.2G here")
 
 
+def test_an_entry_that_aliases_list_again_is_told_from_two_entries_and_reported_once(write):
+    path = write("a.yml", "Models:\n- &a\n  Name: a\n  Metadata: {Parameters: 25.56M}\n- *a\n- *a\n")
+    (finding,) = of(audit([path], Settings()), "duplicate-model")
+    assert (finding.message, finding.hint) == (
+        "an alias lists model a again, which is defined here", "remove the alias",
+    )  # fmt: skip
+
+
 def test_20_an_accuracy_that_is_off_in_the_last_digit(shared, tmp_path, monkeypatch):
     folder = copy_case(shared, "20", tmp_path)
     monkeypatch.chdir(folder)

@@ -169,7 +169,11 @@ def duplicates(models: Iterable[Defined]) -> list[Finding]:
     first: dict[str, Defined] = {}
     findings = []
     for model in sorted((model for model in models if model.by_index), key=lambda model: model.place.start):
-        if earlier := first.get(model.name):
+        earlier = first.get(model.name)
+        if earlier and earlier.place == model.place:
+            message = f"an alias lists model {model.name} again, which is defined here"
+            findings.append(Finding(model.place, "duplicate-model", "error", message, "remove the alias"))
+        elif earlier:
             message = f"model {model.name} is defined here and at {earlier.place}"
             before = dict(earlier.results)
             differing = [
@@ -181,7 +185,7 @@ def duplicates(models: Iterable[Defined]) -> list[Finding]:
                 message += f", and the two disagree: {'; '.join(differing)}"
             findings.append(Finding(model.place, "duplicate-model", "error", message, "keep one of the two"))
         first.setdefault(model.name, model)
-    return findings
+    return list(dict.fromkeys(findings))
 
 
 def is_generated(card: Card, judgement: Judgement) -> bool:
