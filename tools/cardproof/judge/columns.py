@@ -55,11 +55,11 @@ def judge_columns(judged: Iterable[Judged]) -> list[Finding]:
 
 
 def _judge_column(rows: list[Judged]) -> Iterator[Finding]:
-    yield from _warn_of_form(rows)
+    yield from _warn_of_unusual_form(rows)
     _set_aside_padded(rows)
     judged = [row for row in rows if row.judgement.verdict in ("confirmed", "refuted")]
     known = bool(judged) and judged[0].context.settings.conventions == "known"
-    of_tools = Counter(name for row in judged if known and row.refuted for name in _fits(row))
+    of_tools = Counter(name for row in judged if known and row.refuted for name in _matching_conventions(row))
     yield from _explain_jointly([row for row in judged if row.refuted], max(of_tools.values(), default=0))
     if known:
         yield from _confirm_conventions([row for row in judged if not row.merged])
@@ -76,9 +76,9 @@ def _set_aside_padded(rows: list[Judged]) -> None:
     if not rows[0].claim.column or len(rows) < FEW_ROWS:
         return
     known = rows[0].context.settings.conventions == "known"
-    of_operations = 2 * sum(TWICE in _fits(row) for row in rows) > len(rows)
+    of_operations = 2 * sum(TWICE in _matching_conventions(row) for row in rows) > len(rows)
     for row in rows:
-        number = _without_zeros(row) if row.refuted and not _fits(row) else None
+        number = _without_zeros(row) if row.refuted and not _matching_conventions(row) else None
         if number is None or tolerance_of(row.claim, row.context).kind != "written":
             continue
         by_convention = _conventional_counts(row) if known else {}
@@ -115,7 +115,7 @@ FORMS = {"truncated": "write it rounded", "unit": "write it in the unit that is 
 """Discrepancy of a value that is right and is not written so -> what to do."""
 
 
-def _warn_of_form(rows: list[Judged]) -> Iterator[Finding]:
+def _warn_of_unusual_form(rows: list[Judged]) -> Iterator[Finding]:
     for row in rows:
         judgement = row.judgement
         hint = next((FORMS[one] for one in judgement.discrepancies if one in FORMS), None)
@@ -125,7 +125,7 @@ def _warn_of_form(rows: list[Judged]) -> Iterator[Finding]:
             yield Finding(claim.place, judgement.check, "warning", message, hint, judgement.fix)
 
 
-def _fits(row: Judged) -> set[str]:
+def _matching_conventions(row: Judged) -> set[str]:
     """Return the conventions by which a value is right."""
     tolerance = tolerance_of(row.claim, row.context)
     return {name for name, value in _conventional_counts(row).items() if is_within(value, row.stated, tolerance)}
@@ -141,7 +141,7 @@ def _conventional_counts(row: Judged) -> dict[str, int]:
 
 def _confirm_conventions(rows: list[Judged]) -> Iterator[Finding]:
     """Confirm the values that a tool gives, by the tool that gives most of the column; yield one note a convention."""
-    fits = [_fits(row) for row in rows]
+    fits = [_matching_conventions(row) for row in rows]
     total = Counter(name for names in fits for name in names)
     shown = Counter(name for row, names in zip(rows, fits, strict=True) if row.refuted for name in names)
     order = {name: -position for position, name in enumerate(CONVENTIONS)}
@@ -159,7 +159,7 @@ def _confirm_conventions(rows: list[Judged]) -> Iterator[Finding]:
         elif row.refuted and (possible := names if few else names - {TWICE}):
             whose, rule = CONVENTIONS[first(possible)]
             reason = f"its few digits may be those of {whose} convention: {rule}"
-            row.judgement = _unrefuted(row.judgement, verdict="unchecked", reason=reason, explanation=None)
+            row.judgement = _without_refutation(row.judgement, verdict="unchecked", reason=reason, explanation=None)
     notes: dict[tuple[str, str], list[Judged]] = {}
     for name, fitting in confirmed.items():
         notes.setdefault(CONVENTIONS[name], []).extend(fitting)
@@ -168,11 +168,11 @@ def _confirm_conventions(rows: list[Judged]) -> Iterator[Finding]:
             judgement = row.judgement
             explanation = f"By {whose} convention: {rule}. The network has {judgement.found:,} {judgement.unit}."
             method = f"{judgement.method}; by {whose} convention"
-            row.judgement = _unrefuted(judgement, verdict="confirmed", explanation=explanation, method=method)
+            row.judgement = _without_refutation(judgement, verdict="confirmed", explanation=explanation, method=method)
         claim = fitting[0].claim
         hint = "no mistake; 'conventions: strict' refutes it"
         verb = "is" if len(fitting) == 1 else "are"
-        message = f"{claim.field} of {_names(fitting)} {verb} by {whose} convention: {rule}"
+        message = f"{claim.field} of {_model_names(fitting)} {verb} by {whose} convention: {rule}"
         yield Finding(claim.column or claim.place, fitting[0].judgement.check, "note", message, hint)
 
 
@@ -182,7 +182,7 @@ def _is_called_flops(row: Judged) -> bool:
     return row.claim.column is not None and row.what == "flops" and not is_macs
 
 
-def _unrefuted(judgement: Judgement, **changes: Any) -> Judgement:
+def _without_refutation(judgement: Judgement, **changes: Any) -> Judgement:
     return replace(judgement, fix=None, explained=False, discrepancies=(), **changes)
 
 
@@ -204,7 +204,7 @@ def _explain_jointly(rows: list[Judged], of_a_tool: int) -> Iterator[Finding]:
         row.merged = True
     judgement = fitting[0].judgement
     claim = judgement.claim
-    said = f"{claim.field} of {_names(fitting)} are not the {judgement.unit}"
+    said = f"{claim.field} of {_model_names(fitting)} are not the {judgement.unit}"
     message = f"{said}: {words[:1].lower()}{words[1:]}"
     yield Finding(claim.column or claim.place, judgement.check, "error", message, "write what was measured")
 
@@ -217,7 +217,7 @@ def _joint_ways(rows: list[Judged]) -> Iterator[tuple[str, list[Judged], tuple[s
     by_key: dict[Reproduction, list[Judged]] = {}
     examples: dict[Reproduction, Reproduction] = {}
     for row in rows:
-        for key, found in {_key(found): found for found in _found(row)}.items():
+        for key, found in {_general_form(found): found for found in _exact_reproductions(row)}.items():
             by_key.setdefault(key, []).append(row)
             examples.setdefault(key, found)
     if by_key:
@@ -235,11 +235,11 @@ def _in_binary_units(row: Judged) -> bool:
     return equal_as_written(Decimal(found) * 10**decimal / 2**power, row.stated)
 
 
-def _found(row: Judged) -> list[Reproduction]:
+def _exact_reproductions(row: Judged) -> list[Reproduction]:
     return [found for found in reproductions_of(row.claim, row.context) if found.exact]
 
 
-def _key(found: Reproduction) -> Reproduction:
+def _general_form(found: Reproduction) -> Reproduction:
     """Return a way of counting without its numbers and without parts that only some networks have."""
     counted = () if found.tool else found.counted
     left_out = () if found.tool else found.left_out
@@ -251,7 +251,7 @@ def _drop_contradictions(rows: list[Judged]) -> None:
     for part in ("classes", "input"):
         told: dict[object, list[Judged]] = {}
         for row in rows:
-            found = next((found for found in _found(row) if found.proved), None)
+            found = next((found for found in _exact_reproductions(row) if found.proved), None)
             value = getattr(found, part, None)
             if found and value is not None and row.stated.digits <= ROUNDED_DIGITS:
                 told.setdefault(value, []).append(row)
@@ -262,7 +262,7 @@ def _drop_contradictions(rows: list[Judged]) -> None:
                 row.judgement = replace(row.judgement, explanation=nothing, explained=False, discrepancies=("no-way",))
 
 
-def _names(rows: list[Judged]) -> str:
+def _model_names(rows: list[Judged]) -> str:
     names = list(dict.fromkeys(row.claim.model for row in rows))
     if len(names) <= 12:
         return ", ".join(names)

@@ -123,21 +123,21 @@ def set_aside_other_subjects(judged: list[Judged], tables: Iterable[Table]) -> l
     for rows in by_table(judged, tables):
         subject = rows[0].context.subject(rows[0].claim)
         assert subject
-        if not subject.task and _holds_mostly(rows):
+        if not subject.task and _is_mostly_confirmed(rows):
             continue  # whatever the words say: the rows are the zoo's networks
         before = [row.judgement for row in rows]
         for row in rows:
             if row.context.counts and row.judgement.check:  # otherwise it is unchecked already
-                _judge_by(subject, row)
+                _judge_by_subject(subject, row)
         changed = [row.judgement for row, earlier in zip(rows, before, strict=True) if row.judgement != earlier]
         findings += _findings(subject, changed)
     for one in judged:
         if one.in_index and one.refuted and one.is_count:
-            _judge_by(subject_of_results(one.context.model), one)
+            _judge_by_subject(subject_of_results(one.context.model), one)
     return findings
 
 
-def _holds_mostly(rows: list[Judged]) -> bool:
+def _is_mostly_confirmed(rows: list[Judged]) -> bool:
     counts = [row.judgement.verdict for row in rows if row.is_count and row.context.counts]
     return len(counts) >= LEAST_COUNTS and counts.count("confirmed") * 3 >= len(counts) * 2
 
@@ -149,22 +149,22 @@ def _findings(subject: Subject, changed: list[Judgement]) -> Iterator[Finding]:
     models = list(dict.fromkeys(now.claim.model for now in changed if now.verdict == "unchecked"))
     if subject.task and changed:
         message = f"this table is about {subject.task} ({subject.task_said}): its rows are more than the zoo's networks"
-        hint = f"its values are unchecked; rows with a name of the zoo: {_listed(models)}"
+        hint = f"its values are unchecked; rows with a name of the zoo: {_join_names(models)}"
         yield Finding(place, "another-task", "note", message, hint)
     elif subject.dataset and models:
         message = (
             f"this table is about {subject.dataset.name} ({subject.dataset_said}): the zoo's networks of these names, "
-            f"{_listed(models)}, are probably others"
+            f"{_join_names(models)}, are probably others"
         )
         hint = "values that do not hold with them are unchecked; audit the card with the zoo of its networks"
         yield Finding(place, "another-data-set", "warning", message, hint)
 
 
-def _listed(names: list[str]) -> str:
+def _join_names(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _judge_by(subject: Subject, one: Judged) -> None:
+def _judge_by_subject(subject: Subject, one: Judged) -> None:
     """Judge a claim by what its table or the results of its model are about."""
     if subject.task:
         why = f"{subject.task_said}: it may count parts that the zoo's network does not have"
@@ -192,11 +192,11 @@ def _with_head_of(dataset: DataSet, one: Judged) -> Judgement | None:
         value = counts.parameters + more * (counts.head.in_features + counts.head.bias)
         if judgement.check == "parameters" and value > 0 and equal_as_written(value, stated):
             said = f"with the {classes:,}-class head of {dataset.name}: {value:,} parameters"
-            return _confirmed(judgement, value, stated, said)
+            return _confirm(judgement, value, stated, said)
     if way := _way_with_classes(one, dataset.classes):
         size = f" for an image of {way.input[0]}x{way.input[1]}" if way.input else ""
         head = f" with the {way.classes:,}-class head of {dataset.name}" if way.classes else ""
-        return _confirmed(judgement, way.value, stated, f"{way.value:,}{head}{size}")
+        return _confirm(judgement, way.value, stated, f"{way.value:,}{head}{size}")
     return None
 
 
@@ -209,7 +209,7 @@ def _way_with_classes(one: Judged, classes: tuple[int, ...]) -> Reproduction | N
     return None
 
 
-def _confirmed(judgement: Judgement, found: int, stated: Number, said: str) -> Judgement:
+def _confirm(judgement: Judgement, found: int, stated: Number, said: str) -> Judgement:
     difference = Decimal(found) - stated.value
     return replace(
         unchecked(judgement, ""),
@@ -231,7 +231,7 @@ def with_sibling_head(judgement: Judgement, context: Context) -> Judgement:
         value = count_in(sibling, "flops" if judgement.check == "flops" else "parameters", context.settings)
         if equal_as_written(value, stated):
             head = f"with the {sibling.classes:,} classes of the zoo's weights" if sibling.classes else "of the zoo's"
-            return _confirmed(judgement, value, stated, f"{head} {sibling.weights}")
+            return _confirm(judgement, value, stated, f"{head} {sibling.weights}")
     return judgement
 
 
@@ -250,12 +250,12 @@ def set_aside_outvoted(judged: list[Judged], tables: Iterable[Table]) -> list[Fi
                 columns.setdefault((one.claim.column, one.judgement.check), []).append(one)
                 if one.is_count:
                     models.setdefault(one.context.model.key, []).append(one)
-        if outvoted := _of_other_networks(models, least, what):
+        if outvoted := _set_aside_other_networks(models, least, what):
             findings.append(outvoted)
             continue
-        if what == "table" and (other := _of_other_implementations(group)):
+        if what == "table" and (other := _set_aside_other_implementations(group)):
             findings.append(other)
-        findings += filter(None, (_of_another_way(column, what) for column in columns.values()))
+        findings += filter(None, (_set_aside_other_ways(column, what) for column in columns.values()))
     return findings
 
 
@@ -292,7 +292,7 @@ def _vote_of(one: Judged) -> bool | None:
     return None
 
 
-def _of_other_networks(models: dict[str, list[Judged]], least: int, what: str) -> Finding | None:
+def _set_aside_other_networks(models: dict[str, list[Judged]], least: int, what: str) -> Finding | None:
     """Set aside the refuted counts if no count at all holds of most models, and return the finding about it."""
     off = sum(not any(map(_vote_of, counts)) for counts in models.values())
     if len(models) < least or off * 2 <= len(models):
@@ -306,7 +306,7 @@ def _of_other_networks(models: dict[str, list[Judged]], least: int, what: str) -
     return Finding(first.claim.place, "other-networks", "warning", message, hint)
 
 
-def _of_other_implementations(group: list[Judged]) -> Finding | None:
+def _set_aside_other_implementations(group: list[Judged]) -> Finding | None:
     """Set aside exact counts of a table that nothing explains, and return the finding about them."""
     off = [one for one in group if _is_of_a_program(one)]
     if not off:
@@ -314,7 +314,7 @@ def _of_other_implementations(group: list[Judged]) -> Finding | None:
     why = "a count with all its digits that no way of counting gives: probably of another implementation of the network"
     first = _set_aside(off, why)
     names, zoo = list(dict.fromkeys(one.claim.model for one in off)), first.context.settings.zoo
-    message = f"the exact counts of {_first(names, 5)} in this table are of other networks than those of zoo '{zoo}'"
+    message = f"the exact counts of {_some_of(names, 5)} in this table are of other networks than those of zoo '{zoo}'"
     hint = "they are unchecked; audit them with the zoo that they were counted from"
     return Finding(first.claim.place, "other-networks", "warning", message, hint)
 
@@ -326,7 +326,7 @@ def _is_of_a_program(one: Judged) -> bool:
     return is_exact and one.is_count and one.refuted and not one.judgement.explained
 
 
-def _of_another_way(column: list[Judged], what: str) -> Finding | None:
+def _set_aside_other_ways(column: list[Judged], what: str) -> Finding | None:
     """Set aside the refuted values of a column if most of it is off unexplained, and return the finding about it."""
     off = [one for one in column if not _vote_of(one)]
     if len(off) * 2 <= len(column) or not any(one.judgement.verdict in SET_ASIDE for one in off):
@@ -342,11 +342,11 @@ def _of_another_way(column: list[Judged], what: str) -> Finding | None:
         return None  # results of one's own weights are nothing to warn of
     why = f"{share} values of {field} in this {what} differ from what was measured, in a way that was not found"
     first = _set_aside(off, f"probably counted in another way: {why}")
-    hint = f"these values are unchecked ({_first([one.claim.model for one in off], 3)}); say how they were counted"
+    hint = f"these values are unchecked ({_some_of([one.claim.model for one in off], 3)}); say how they were counted"
     return Finding(first.claim.place, "another-way", "warning", why, hint)
 
 
-def _first(names: list[str], most: int) -> str:
+def _some_of(names: list[str], most: int) -> str:
     return ", ".join([*names[:most], *(["…"] if len(names) > most else [])])
 
 

@@ -185,10 +185,10 @@ def judge_claim(claim: Claim, context: Context) -> Judgement:
     if why := context.model.doubt or (unchecked_reason(context) if check.needs_run else ""):
         return Judgement(claim, "unchecked", reason=why, check=check.name)
     judgement = with_sibling_head(replace(check.judge(claim, context), check=check.name), context)
-    return _stated_about(judgement) if claim.number and claim.number.about else judgement
+    return _weaken_approximate(judgement) if claim.number and claim.number.about else judgement
 
 
-def _stated_about(judgement: Judgement) -> Judgement:
+def _weaken_approximate(judgement: Judgement) -> Judgement:
     if judgement.verdict in ("refuted", "disputed"):
         return unchecked(judgement, f"the card says 'about': {show_found(judgement.found)} may be meant")
     if judgement.verdict in ("confirmed", "cited"):
@@ -213,7 +213,7 @@ def _finding(judgement: Judgement) -> Finding | None:
     claim, name = judgement.claim, judgement.check
     said = statement(claim.field, claim.model, claim.stated)
     if judgement.verdict == "refuted":
-        message = f"{said}, {_found(judgement)}"
+        message = f"{said}, {_found_text(judgement)}"
         return Finding(claim.place, name, "error", message, judgement.explanation, judgement.fix)
     if judgement.verdict == "disputed":
         return Finding(claim.place, name, "warning", f"{said}; {judgement.reason}")
@@ -225,7 +225,7 @@ def show_found(found: object) -> str:
     return f"{found:,}" if isinstance(found, int) else str(found)
 
 
-def _found(judgement: Judgement) -> str:
+def _found_text(judgement: Judgement) -> str:
     """Return what was found in place of a refuted value; of a number also how far it is off."""
     found, stated = judgement.found, judgement.claim.number
     verb = "network has" if judgement.check in OF_NETWORK else FOUND.get(judgement.check, "measured")

@@ -48,7 +48,7 @@ def judge_count(claim: Claim, context: Context, what: CountKind, unit: str, meth
     if judgement.verdict == "confirmed":
         return judgement
     if stated.value == found * (unit_factor(stated, claim.stated) or 1) and stated.digits >= FEW_DIGITS:
-        reason = _in_another_unit(claim, stated, found).rstrip(".")
+        reason = _unit_that_makes_right(claim, stated, found).rstrip(".")
         reason = reason[:1].lower() + reason[1:]
         return replace(judgement, verdict="unchecked", reason=reason, discrepancies=("unit",))
     if merged := context.counts.merged if context.counts else None:
@@ -58,18 +58,18 @@ def judge_count(claim: Claim, context: Context, what: CountKind, unit: str, meth
             return in_merged_form
     is_rounded = tolerance_of(claim, context).kind == "written" and stated.quantum > 1
     if is_rounded and stated.value > 0 and stated.value <= found < stated.value + stated.quantum:
-        return _cut_off(judgement, found, stated)
+        return _judge_truncated(judgement, found, stated)
     if is_rounded and stated.digits >= ROUNDED_UP_DIGITS and 0 < stated.value - found < stated.quantum:
-        return _right(judgement, f"Rounded up instead of to the nearest: {found:,}.")
+        return _confirm(judgement, f"Rounded up instead of to the nearest: {found:,}.")
     if context.counts is None:
-        return _without_a_run(judgement, context)
+        return _explain_without_run(judgement, context)
     if any(_is_without_idle_parts(way) for way in reproductions_of(claim, context)):
-        return _right(judgement, "Without the parts that do not run in eval mode, such as auxiliary heads.")
+        return _confirm(judgement, "Without the parts that do not run in eval mode, such as auxiliary heads.")
     explanation, explained, shows = explain(claim, context, what, stated, found)
     return replace(judgement, explanation=explanation, explained=explained, discrepancies=shows)
 
 
-def _right(judgement: Judgement, explanation: str) -> Judgement:
+def _confirm(judgement: Judgement, explanation: str) -> Judgement:
     return replace(judgement, verdict="confirmed", explanation=explanation, fix=None)
 
 
@@ -78,14 +78,14 @@ def _is_without_idle_parts(way: Reproduction) -> bool:
     return way.exact and way.proved and plain and way.left_out == ("parts that do not run in eval mode",)
 
 
-def _without_a_run(judgement: Judgement, context: Context) -> Judgement:
+def _explain_without_run(judgement: Judgement, context: Context) -> Judgement:
     found = next(iter(reproductions_of(judgement.claim, context)), None)
     if found is None:
         stated = shorten(judgement.claim.stated)
         explanation = f"No known way of counting gives {stated}; some need a run of the network."
         return replace(judgement, explanation=explanation, discrepancies=("no-way",))
     return replace(
-        judgement, explanation=_sentence(found, (0, 0)), explained=found.exact, discrepancies=discrepancies_of(found)
+        judgement, explanation=_as_sentence(found, (0, 0)), explained=found.exact, discrepancies=discrepancies_of(found)
     )
 
 
@@ -93,11 +93,11 @@ ROUNDED_UP_DIGITS = 5
 """Digits from which a number that was rounded up is told from any other."""
 
 
-def _cut_off(judgement: Judgement, found: int, stated: Number) -> Judgement:
+def _judge_truncated(judgement: Judgement, found: int, stated: Number) -> Judgement:
     """Confirm a number that is the found one with its further digits cut off; with few digits it is unchecked."""
     text = f"Cut off instead of rounded: {found:,} begins with these digits."
     if stated.digits >= FEW_DIGITS:
-        return _right(judgement, text)
+        return _confirm(judgement, text)
     reason = f"{found:,} was cut off instead of rounded, or it is another number"
     return replace(judgement, verdict="unchecked", reason=reason, discrepancies=("truncated",))
 
@@ -204,7 +204,7 @@ def fix_of(claim: Claim, stated: Number, found: int | Decimal) -> Fix | None:
     """
     if isinstance(found, int) and claim.kind in ("parameters", "flops", "file size"):
         kind: Kind = "bytes" if claim.kind == "file size" else "count"
-        least = FEW_DIGITS if _in_another_unit(claim, stated, found) else 0
+        least = FEW_DIGITS if _unit_that_makes_right(claim, stated, found) else 0
         written = write_count(found, stated, claim.stated, kind, least)
     elif found * 2 <= stated.quantum:
         return None  # no digit of the found value would be left
@@ -229,21 +229,21 @@ def explain(
         return f"{show_count(stated.value)} is not a count.", False, ("no-way",)
     size = context.of_run.input_shape[1:]
     candidates = reproductions_of(claim, context)
-    if swapped := _swapped(context, what, stated):
+    if swapped := _swapped_with_other_count(context, what, stated):
         return swapped, True, ("swapped",)
-    if unit := _in_another_unit(claim, stated, found):
+    if unit := _unit_that_makes_right(claim, stated, found):
         return unit, True, ("unit",)
     multiply_adds = context.of_run.multiply_adds
     if what == "flops" and found != multiply_adds and equal_as_written(multiply_adds, stated):
         return "Exactly the multiply-adds: each was counted as one operation, not two.", True, ("unit",)
     if counted := next((r for r in candidates if r.exact and r.proved), None):
-        return _sentence(counted, size) + _sum(counted, context.of_run), True, discrepancies_of(counted)
-    if other := _another_model(context, what, stated):
+        return _as_sentence(counted, size) + _sum_with_buffers(counted, context.of_run), True, discrepancies_of(counted)
+    if other := _count_of_another_model(context, what, stated):
         return other, True, ("another-model",)
-    if hint := _hint(context, what, stated, found, candidates):
+    if hint := _count_hint(context, what, stated, found, candidates):
         return f"{hint} This is a hint and no proof.", False, ("no-way",)
     if near := next((r for r in candidates if not r.exact), None):
-        sentence = f"No known way of counting gives exactly {shorten(claim.stated)}. {_sentence(near, size)}"
+        sentence = f"No known way of counting gives exactly {shorten(claim.stated)}. {_as_sentence(near, size)}"
         return sentence, False, discrepancies_of(near)
     return f"No known way of counting gives {shorten(claim.stated)}.", False, ("no-way",)
 
@@ -260,7 +260,7 @@ ABOUT_TWICE = (Decimal("2.00"), Decimal("2.12"))
 """How many times the multiply-adds operations are, with those that tools add."""
 
 
-def _hint(context: Context, what: CountKind, stated: Number, found: int, candidates: list[Reproduction]) -> str:
+def _count_hint(context: Context, what: CountKind, stated: Number, found: int, candidates: list[Reproduction]) -> str:
     size = context.of_run.input_shape[1:]
     if hint := next((r for r in candidates if not r.proved and r.input), None):
         assert hint.input
@@ -273,14 +273,14 @@ def _hint(context: Context, what: CountKind, stated: Number, found: int, candida
     for places in (1, -1, 2, -2):
         if stated.digits >= 2 and equal_as_written(Decimal(found).scaleb(-places), stated):
             return f"A decimal point that moved would explain it: {show_count(stated.value.scaleb(places))} is right."
-    if exchanged := _exchanged(stated, found):
+    if exchanged := _exchanged_digits(stated, found):
         return exchanged
     if what == "flops" and ABOUT_TWICE[0] <= stated.value / found <= ABOUT_TWICE[1]:
         return "It is about twice the multiply-adds: operations may be meant, with those that a tool adds."
     return ""
 
 
-def _exchanged(stated: Number, found: int) -> str:
+def _exchanged_digits(stated: Number, found: int) -> str:
     digits = str(int(stated.value / stated.quantum)) if stated.digits >= FEW_DIGITS else ""
     for at in range(len(digits) - 1):
         other = f"{digits[:at]}{digits[at + 1]}{digits[at]}{digits[at + 2 :]}"
@@ -293,7 +293,7 @@ UNITS = {0: ("units", ""), 3: ("thousands", "K"), 6: ("millions", "M"), 9: ("bil
 """Power of ten -> what a value is in, and its prefix."""
 
 
-def _in_another_unit(claim: Claim, stated: Number, found: int) -> str:
+def _unit_that_makes_right(claim: Claim, stated: Number, found: int) -> str:
     """Return which unit makes a value right that its own unit, or that of its column, makes wrong; empty if none."""
     factor = unit_factor(stated, claim.stated) if stated.digits >= 2 else None
     if factor is None or factor.normalize().as_tuple().digits != (1,) or factor.adjusted() not in UNITS:
@@ -312,7 +312,7 @@ def _in_another_unit(claim: Claim, stated: Number, found: int) -> str:
     return ""
 
 
-def _swapped(context: Context, what: CountKind, stated: Number) -> str | None:
+def _swapped_with_other_count(context: Context, what: CountKind, stated: Number) -> str | None:
     others: CountKind = "parameters" if what == "flops" else "flops"
     other = next(context.numbers(others), None)
     if not _is_one_of(others, stated, context):
@@ -330,7 +330,7 @@ def _is_one_of(what: CountKind, stated: Number, context: Context) -> bool:
     return any(count is not None and equal_as_written(count, stated) for count in counts)
 
 
-def _another_model(context: Context, what: CountKind, stated: Number) -> str | None:
+def _count_of_another_model(context: Context, what: CountKind, stated: Number) -> str | None:
     """Explain a count by another model of this run; four digits rule out chance."""
     if stated.digits < 4:
         return None
@@ -342,7 +342,7 @@ def _another_model(context: Context, what: CountKind, stated: Number) -> str | N
     return None
 
 
-def _sum(reproduction: Reproduction, counts: Counts) -> str:
+def _sum_with_buffers(reproduction: Reproduction, counts: Counts) -> str:
     if reproduction.value != counts.parameters + counts.buffers or reproduction.field != "parameters":
         return ""
     return (
@@ -351,6 +351,6 @@ def _sum(reproduction: Reproduction, counts: Counts) -> str:
     )
 
 
-def _sentence(reproduction: Reproduction, size: tuple[int, int]) -> str:
+def _as_sentence(reproduction: Reproduction, size: tuple[int, int]) -> str:
     text = describe(reproduction, size)
     return text[:1].upper() + text[1:].rstrip(".") + "."

@@ -104,14 +104,14 @@ def check_card(context: CardContext) -> Iterator[Finding]:
     source = context.card.source
     entries = entries_of(source.text)
     for entry in entries:
-        yield from _by_itself(entry, source)
+        yield from _check_entry(entry, source)
     readable = [entry for entry in entries if entry.fields]
     if readable:
-        yield from _against_papers(context, readable)
-        yield from _against_links(source, readable)
+        yield from _compare_with_papers(context, readable)
+        yield from _compare_with_links(source, readable)
 
 
-def _by_itself(entry: Entry, source: Source) -> Iterator[Finding]:
+def _check_entry(entry: Entry, source: Source) -> Iterator[Finding]:
     if entry.error:
         place = source.place(entry.start)
         yield Finding(place, "citation-syntax", "warning", f"BibTeX cannot read this entry: {entry.error}")
@@ -135,24 +135,24 @@ def _by_itself(entry: Entry, source: Source) -> Iterator[Finding]:
     archive = entry.fields.get("archiveprefix", "").lower()
     if archive == "arxiv" and eprint and not ARXIV_NUMBER.fullmatch(eprint):
         yield wrong("eprint", f"'{eprint}' is not an arXiv number", "write it as 1904.01169")
-    yield from _pages(entry, source)
+    yield from _check_pages(entry, source)
 
 
-def _pages(entry: Entry, source: Source) -> Iterator[Finding]:
+def _check_pages(entry: Entry, source: Source) -> Iterator[Finding]:
     pages, start = entry.fields.get("pages", ""), entry.at.get("pages")
     if start is None:
         return
     if any(dash in pages for dash in _DASHES) and (dash := _ANY_DASH.search(source.text, start, entry.end)):
         place = source.place(dash.start(), dash.end())
         message = f"pages '{pages}' have a dash that is not ASCII; many BibTeX styles print it wrong"
-        yield Finding(place, "page-range", "note", message, "write two hyphens: --", _fix(place, "--"))
-    elif (right := _with_dash(pages, entry)) and (at := source.text.find(pages, start, entry.end)) >= 0:
+        yield Finding(place, "page-range", "note", message, "write two hyphens: --", _replacement(place, "--"))
+    elif (right := _restore_dash(pages, entry)) and (at := source.text.find(pages, start, entry.end)) >= 0:
         place = source.place(at, at + len(pages))
         message = f"pages '{pages}' are a range whose dash was lost"
-        yield Finding(place, "page-range", "warning", message, f"write {right}", _fix(place, right))
+        yield Finding(place, "page-range", "warning", message, f"write {right}", _replacement(place, right))
 
 
-def _with_dash(pages: str, entry: Entry) -> str | None:
+def _restore_dash(pages: str, entry: Entry) -> str | None:
     """Return pages with the dash that was lost between them; None if they may be one number.
 
     Journals that number articles instead of pages have such a number in the DOI, too.
@@ -167,11 +167,11 @@ def _with_dash(pages: str, entry: Entry) -> str | None:
     return None if numbered or not 0 < int(last) - int(first) <= MOST_PAGES else f"{first}--{last}"
 
 
-def _fix(place: Place, text: str) -> Fix | None:
+def _replacement(place: Place, text: str) -> Fix | None:
     return Fix(place.line, place.column, place.end_column, text) if place.end_column else None
 
 
-def _against_papers(context: CardContext, entries: list[Entry]) -> Iterator[Finding]:
+def _compare_with_papers(context: CardContext, entries: list[Entry]) -> Iterator[Finding]:
     source = context.card.source
     titles = {normal_title(plain(entry.fields.get("title", ""))): entry for entry in entries}
     seen: set[int] = set()
@@ -192,7 +192,7 @@ def _against_papers(context: CardContext, entries: list[Entry]) -> Iterator[Find
         same = next((entry for entry in entries if _is_of_paper(entry, paper, title.text)), None)
         named = same or entries[0]
         cited = plain(named.fields.get("title", ""))
-        if not cited or any(_begins(normal_title(title.text), words) for words in titles):
+        if not cited or any(_is_title_with_subtitle(normal_title(title.text), words) for words in titles):
             continue
         place = source.place(named.at.get("title", named.start))
         paper_field = f"the field Paper (line {title.place.line})"
@@ -204,16 +204,16 @@ def _against_papers(context: CardContext, entries: list[Entry]) -> Iterator[Find
         yield Finding(place, "citation-paper", "warning", message, hint)
 
 
-def _against_links(source: Source, entries: list[Entry]) -> Iterator[Finding]:
+def _compare_with_links(source: Source, entries: list[Entry]) -> Iterator[Finding]:
     """Report links whose text is the title of a citation, and whose arXiv number is another than the citation's."""
     numbers: dict[str, set[str]] = {}
     for entry in entries:
         title = normal_title(plain(entry.fields.get("title", "")))
         if len(title) >= SHORTEST_TITLE:
-            numbers.setdefault(title, set()).update(_cited(ARXIV, entry))
+            numbers.setdefault(title, set()).update(_entry_identifiers(ARXIV, entry))
     for line in lines_of(source.text) if any(numbers.values()) else ():
         for link in () if line.is_code else _LINK.finditer(line.text[:5000]):
-            ours, theirs = _all(ARXIV, link["address"]), numbers.get(normal_title(link["text"]), set())
+            ours, theirs = _identifiers_in(ARXIV, link["address"]), numbers.get(normal_title(link["text"]), set())
             if ours and theirs and not ours & theirs:
                 place = source.place(line.start + link.start("address"), line.start + link.end("address"))
                 message = (
@@ -233,7 +233,7 @@ def _differences(entry: Entry, paper: Mapping, source: Source) -> Iterator[Findi
     if not isinstance(url, Scalar):
         return
     for what, pattern in (("arXiv number", ARXIV), ("DOI", DOI)):
-        ours, theirs = _all(pattern, url.text), _cited(pattern, entry)
+        ours, theirs = _identifiers_in(pattern, url.text), _entry_identifiers(pattern, entry)
         if ours and theirs and not ours & theirs:
             message = f"the paper's address has the {what} {min(ours)}, its citation {', '.join(sorted(theirs))}"
             yield Finding(url.place, "citation-paper", "warning", message)
@@ -245,9 +245,11 @@ def _is_of_paper(entry: Entry, paper: Mapping, title: str) -> bool:
     They have one arXiv number or DOI, the title is a known one of that number, or a main title or subtitle is the same.
     """
     url = paper.get("URL")
-    if isinstance(url, Scalar) and any(_all(kind, url.text) & _cited(kind, entry) for kind in (ARXIV, DOI)):
+    if isinstance(url, Scalar) and any(
+        _identifiers_in(kind, url.text) & _entry_identifiers(kind, entry) for kind in (ARXIV, DOI)
+    ):
         return True
-    known = {normal_title(one) for number in _cited(ARXIV, entry) for one in RETITLED.get(number, ())}
+    known = {normal_title(one) for number in _entry_identifiers(ARXIV, entry) for one in RETITLED.get(number, ())}
     if normal_title(title) in known:
         return True
     ours, theirs = (
@@ -257,18 +259,18 @@ def _is_of_paper(entry: Entry, paper: Mapping, title: str) -> bool:
     return bool(ours & theirs)
 
 
-def _cited(pattern: re.Pattern[str], entry: Entry) -> set[str]:
-    return _all(pattern, " ".join((*entry.fields.values(), address_of(entry) or "")))
+def _entry_identifiers(pattern: re.Pattern[str], entry: Entry) -> set[str]:
+    return _identifiers_in(pattern, " ".join((*entry.fields.values(), address_of(entry) or "")))
 
 
-def _all(pattern: re.Pattern[str], text: str) -> set[str]:
+def _identifiers_in(pattern: re.Pattern[str], text: str) -> set[str]:
     """Return the identifiers in a text; a DOI of arXiv is its number, which the other pattern finds."""
     found = (match["id"] if "id" in pattern.groupindex else match.group() for match in pattern.finditer(text[:5000]))
     plain_ids = {one.replace("\\_", "_").rstrip(".,;/").lower() for one in found}
     return {one for one in plain_ids if not one.startswith("10.48550/")}
 
 
-def _begins(one: str, other: str) -> bool:
+def _is_title_with_subtitle(one: str, other: str) -> bool:
     """Return whether one title is the other with a subtitle."""
     return len(min(one, other, key=len)) >= SHORTEST_TITLE and (one.startswith(other) or other.startswith(one))
 

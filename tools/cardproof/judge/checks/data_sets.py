@@ -101,7 +101,7 @@ def check_card(context: CardContext) -> Iterator[Finding]:
     """Report data sets that one card calls by two names, once for each name."""
     first: dict[str, tuple[str, Place]] = {}
     reported: set[str] = set()
-    for text, place in sorted(_named(context), key=lambda named: named[1].start):
+    for text, place in sorted(_stated_data_sets(context), key=lambda named: named[1].start):
         name = common_name(text)
         if name is None:
             continue
@@ -131,7 +131,7 @@ def check_model(context: Context) -> Iterator[Finding]:
             yield Finding(claim.place, "class-count", "warning", message, hint)
 
 
-def _named(context: CardContext) -> Iterator[tuple[str, Place]]:
+def _stated_data_sets(context: CardContext) -> Iterator[tuple[str, Place]]:
     for model in context.models:
         yield from ((claim.stated, claim.place) for claim in model.stated("training data"))
         for result in model.model.results:

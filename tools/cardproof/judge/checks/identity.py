@@ -110,7 +110,7 @@ def check_model(context: Context) -> Iterator[Finding]:
     if other := parameter_mismatch(context):
         hint = "name the network that the card describes, or write a card for the new one"
         yield Finding(place, "another-network", "warning", other, hint)
-    elif not context.network and not _is_same(context.model.name, evidence.known_as):
+    elif not context.network and not _is_own_name(context.model.name, evidence.known_as):
         message = f"the zoo '{evidence.zoo}' now calls {context.model.name} {evidence.known_as}"
         yield Finding(place, "renamed", "note", message)
 
@@ -121,8 +121,8 @@ def _needs_network(context: Context) -> bool:
 
 def check_card(context: CardContext) -> Iterator[Finding]:
     """Report names that a map gives or could give, and tables of which the zoo has no model at all."""
-    yield from _mapped(context.models)
-    yield from _of_another_zoo(context.models)
+    yield from _report_mapped_names(context.models)
+    yield from _report_other_zoo(context.models)
     table_of = {place: table for table in context.card.tables for _, place in table.heads}
     models_of: dict[Table, dict[str, Context]] = {}
     for model in context.models:
@@ -134,7 +134,7 @@ def check_card(context: CardContext) -> Iterator[Finding]:
         if any(model.model.doubt for model in rows):
             continue
         if len(failed) < len(rows):
-            yield from _misspelt(table, rows)
+            yield from _report_misspelt_names(table, rows)
             continue
         zoo, number = failed[0].zoo, len(rows)
         severity: Severity = "warning"
@@ -150,12 +150,12 @@ def check_card(context: CardContext) -> Iterator[Finding]:
         yield Finding(table.place, "unknown-model", severity, message, hint)
 
 
-def _mapped(models: Iterable[Context]) -> Iterator[Finding]:
+def _report_mapped_names(models: Iterable[Context]) -> Iterator[Finding]:
     """Report the networks of a name map: one by one, or those of a file together if the map is the built-in one."""
     said = []
     for model in models:
         evidence = model.evidence
-        if evidence is None or evidence.error or not model.network or _is_same(model.model.name, evidence.known_as):
+        if evidence is None or evidence.error or not model.network or _is_own_name(model.model.name, evidence.known_as):
             continue
         if not parameter_mismatch(model):
             message = f"{model.model.name} is checked as {evidence.zoo}'s {evidence.known_as} ({name_map(model)})"
@@ -167,7 +167,7 @@ def _mapped(models: Iterable[Context]) -> Iterator[Finding]:
         yield from (finding for _, finding in said)
 
 
-def _of_another_zoo(models: Iterable[Context]) -> Iterator[Finding]:
+def _report_other_zoo(models: Iterable[Context]) -> Iterator[Finding]:
     """Report once that the built-in name map has models of a card, which is checked with another zoo."""
     for model in models:
         evidence = model.evidence
@@ -180,7 +180,7 @@ def _of_another_zoo(models: Iterable[Context]) -> Iterator[Finding]:
             return
 
 
-def _misspelt(table: Table, rows: list[Context]) -> Iterator[Finding]:
+def _report_misspelt_names(table: Table, rows: list[Context]) -> Iterator[Finding]:
     """Report rows whose names are those of the zoo's models but for case and punctuation."""
     found = []
     for model in rows:
@@ -194,7 +194,7 @@ def _misspelt(table: Table, rows: list[Context]) -> Iterator[Finding]:
         yield Finding(table.place, "unknown-model", "note", message, "their counts are unchecked")
 
 
-def _is_same(name: str, known_as: str) -> bool:
+def _is_own_name(name: str, known_as: str) -> bool:
     """Return whether the zoo's name is the model's own, without an owner, or that of an entry of its weights."""
     own, known = name.rpartition("/")[2].partition(".")[0], known_as.partition(".")[0]
     return known == own or re.sub(r"[\W_]", "", known).lower() == re.sub(r"[\W_]", "", f"{own}weights").lower()

@@ -101,16 +101,16 @@ _FORBIDS = re.compile(
 def check_card(context: CardContext) -> Iterator[Finding]:
     """Report licences that allow what the text or the source of the weights forbids, and a header without one."""
     card = context.card
-    if card.header is not None and card.source.path.name == "README.md" and not _stated_in(card.header):
+    if card.header is not None and card.source.path.name == "README.md" and not _licences_of(card.header):
         message = "the header states no licence"
         hint = "add 'license: …' with the licence of the weights, or 'license: unknown'"
         yield Finding(card.header.place, "licence", "note", message, hint)
-    of_header = _stated_in(card.header) if card.header else []
-    of_models = [_stated_in(model.model.fields) + _stated_in(model.model.metadata) for model in context.models]
-    yield from _against_file(context.files.licence, of_header)
+    of_header = _licences_of(card.header) if card.header else []
+    of_models = [_licences_of(model.model.fields) + _licences_of(model.model.metadata) for model in context.models]
+    yield from _compare_with_file(context.files.licence, of_header)
     permissive = [one for own in (of_header, *of_models) for one in own if one.text.strip().lower() in PERMISSIVE]
     if permissive:
-        yield from _against_text(card, permissive[0])
+        yield from _compare_with_text(card, permissive[0])
     for model, own in zip(context.models, of_models, strict=True):
         stated = [one for one in own or of_header if one in permissive]
         link = link_of(model.model, "Weights")
@@ -123,7 +123,7 @@ def check_card(context: CardContext) -> Iterator[Finding]:
             yield Finding(link.place, "licence", "warning", message, "state the licence of the weights")
 
 
-def _against_file(file: LicenceFile | None, of_header: list[Scalar]) -> Iterator[Finding]:
+def _compare_with_file(file: LicenceFile | None, of_header: list[Scalar]) -> Iterator[Finding]:
     """Report a header whose licence is not that of the licence file.
 
     A header may be stricter than the file, which may be about the code, and so may a file in another folder than the
@@ -141,7 +141,7 @@ def _against_file(file: LicenceFile | None, of_header: list[Scalar]) -> Iterator
         yield Finding(first.place, "licence", "warning", message, "state the licence of the weights in both places")
 
 
-def _against_text(card: Card, permissive: Scalar) -> Iterator[Finding]:
+def _compare_with_text(card: Card, permissive: Scalar) -> Iterator[Finding]:
     for line in lines_of(card.source.text, card.header.end if card.header else 0):
         if found := [] if line.is_code else list(_FORBIDS.finditer(line.text[:5000])):
             match = next((one for one in found if one.group().upper().startswith("CC")), found[0])
@@ -154,7 +154,7 @@ def _against_text(card: Card, permissive: Scalar) -> Iterator[Finding]:
             return
 
 
-def _stated_in(fields: Mapping | None) -> list[Scalar]:
+def _licences_of(fields: Mapping | None) -> list[Scalar]:
     if fields is None:
         return []
     node = fields.get("license") or fields.get("licence")

@@ -127,7 +127,7 @@ def check_card(context: CardContext) -> Iterator[Finding]:
             host, since = closed
             message = f"{host} closed on {since} (list of {AS_OF}): {masked(address)[:200]} leads nowhere"
             hint, fix = None, None
-            if (title := papers.get((place.line, place.column))) and (found := _from_citation(source.text, title)):
+            if (title := papers.get((place.line, place.column))) and (found := _cited_address(source.text, title)):
                 hint = f"the card's own citation of this paper has {found}"
                 fix = Fix(place.line, place.column, place.end_column, found) if place.end_column else None
             yield Finding(place, "closed-site", "warning", message, hint, fix)
@@ -138,7 +138,7 @@ def addresses(text: str) -> Iterator[tuple[str, int, bool]]:
     for line in lines_of(text):
         for match in _ADDRESS.finditer(line.text):
             is_code = line.is_code or line.text.count("`", 0, match.start()) % 2 == 1
-            yield _trimmed(match.group()), line.start + match.start(), is_code
+            yield _without_end_punctuation(match.group()), line.start + match.start(), is_code
 
 
 def address_fault(address: str) -> tuple[str, str, str] | None:
@@ -159,7 +159,7 @@ def address_fault(address: str) -> tuple[str, str, str] | None:
     if host.lower() in ("http", "https"):
         return "link-syntax", f"'{address}' has its scheme twice", f"write {rest[2:]}"
     path = re.split(r"[?#]", path, maxsplit=1)[0]
-    if named := _misnamed(host.lower(), path):
+    if named := _missing_identifier(host.lower(), path):
         return "link-syntax", f"'{address}' has no {named}", "look up the paper's own address"
     if slash and "//" in _INSIDE_ANOTHER.sub("/", f"/{path}"):
         right = f"{scheme}://{authority}{re.sub('/{2,}', '/', '/' + path)}"
@@ -167,7 +167,7 @@ def address_fault(address: str) -> tuple[str, str, str] | None:
     return None
 
 
-def _misnamed(host: str, path: str) -> str | None:
+def _missing_identifier(host: str, path: str) -> str | None:
     """Return what an address of arXiv or of a DOI lacks; None if it lacks nothing, or leads elsewhere."""
     if host.removeprefix("www.") == "arxiv.org" and (match := re.fullmatch(r"(?:abs|pdf)/(.{1,60})", path)):
         number = match[1].removesuffix(".pdf").rstrip("/")
@@ -186,7 +186,7 @@ def closed_since(address: str) -> tuple[str, str] | None:
     return None
 
 
-def _trimmed(address: str) -> str:
+def _without_end_punctuation(address: str) -> str:
     """Remove punctuation of the sentence or of Markdown from the end of an address."""
     depth = 0
     for index, character in enumerate(address):
@@ -210,7 +210,7 @@ def _paper_links(context: CardContext) -> dict[tuple[int, int], str]:
     return found
 
 
-def _from_citation(text: str, title: str) -> str | None:
+def _cited_address(text: str, title: str) -> str | None:
     wanted = normal_title(title)
     for entry in entries_of(text):
         if entry.fields and normal_title(plain(entry.fields.get("title", ""))) == wanted:

@@ -153,7 +153,7 @@ def _judge_by_images(claim: Claim, context: Context, stated: Number, result: Eva
     tolerance = tolerance_of(claim, context)
     allowed = allowed_text(tolerance, stated)
     shown = float(round(found, 4))
-    difference = _in_images(stated, correct, result.images)
+    difference = _difference_in_images(stated, correct, result.images)
     judgement = Judgement(
         claim, "confirmed", shown, "%", allowed, difference, method=method, detail=detail, interval=interval
     )
@@ -174,7 +174,7 @@ def _judge_by_images(claim: Claim, context: Context, stated: Number, result: Eva
     return replace(judgement, verdict="refuted", explanation=explanation, fix=fix, discrepancies=("images",))
 
 
-def _in_images(stated: Number, correct: int, images: int) -> str:
+def _difference_in_images(stated: Number, correct: int, images: int) -> str:
     off = correct - stated.value * images / 100
     whole = abs(off - round(off)) * 200 <= stated.quantum * images  # an integer within the precision stated
     count = f"{abs(off):,.0f}" if whole else f"{abs(off):,.1f}"
@@ -219,7 +219,7 @@ OF_ZOO = "equal to the zoo's own metadata"
 
 def _judge_by_zoo(claim: Claim, context: Context, stated: Number, missing: str) -> Judgement | None:
     evidence, unit = context.evidence, "%" if stated.unit == "%" else ""
-    own = _of_zoo(claim, context)
+    own = _zoo_results(claim, context)
     if not own or evidence is None:
         return None
     zoo = evidence.environment.zoo
@@ -232,7 +232,7 @@ def _judge_by_zoo(claim: Claim, context: Context, stated: Number, missing: str) 
     difference = f"{found - stated.value:+.3f}".replace("-", "−")
     listed = f"the metadata of {zoo} state {'; '.join(f'{result.value} of {result.weights}' for result, _ in own)}"
     disputed = Judgement(claim, "disputed", float(found), unit, OF_ZOO, difference, reason=listed, sources=named)
-    if other := _exchanged_with(claim, context, stated, own):
+    if other := _exchanged_model(claim, context, stated, own):
         reason = f"the values of {claim.model} and {other} are exchanged: {listed}, and this value of {other}"
         return replace(disputed, reason=reason, discrepancies=("another-model",))
     if claim.dataset is None:
@@ -244,7 +244,7 @@ def _judge_by_zoo(claim: Claim, context: Context, stated: Number, missing: str) 
     return disputed
 
 
-def _exchanged_with(claim: Claim, context: Context, stated: Number, own: list[ZooResult]) -> str | None:
+def _exchanged_model(claim: Claim, context: Context, stated: Number, own: list[ZooResult]) -> str | None:
     """Return the model of this card that has this value in the zoo's metadata, and states this model's; None if none.
 
     Values of few digits may be equal by chance.
@@ -252,7 +252,7 @@ def _exchanged_with(claim: Claim, context: Context, stated: Number, own: list[Zo
     if stated.digits < LEAST_DIGITS or len(context.neighbours) > MOST_NEIGHBOURS:
         return None
     for other in context.neighbours:
-        theirs = [] if other.model.key == context.model.key else _of_zoo(claim, other)
+        theirs = [] if other.model.key == context.model.key else _zoo_results(claim, other)
         if not any(_is_equal(stated, number) for _, number in theirs):
             continue
         same = (c for c in other.claims if c.kind == claim.kind and c.metric and c.dataset == claim.dataset)
@@ -268,7 +268,7 @@ LEAST_DIGITS = 3
 """Digits of two values that are called exchanged: fewer may be equal by chance."""
 
 
-def _of_zoo(claim: Claim, context: Context) -> list[ZooResult]:
+def _zoo_results(claim: Claim, context: Context) -> list[ZooResult]:
     """Return the zoo's own results of a model on the data set of a claim, without those that are the claim itself."""
     subject = context.subject(claim)
     if context.evidence is None or (subject and (subject.dataset or subject.task)):
@@ -307,10 +307,12 @@ def check_model(context: Context) -> Iterable[Finding]:
                 yield Finding(claim.place, "results", "error", message)
     metrics = (claim for claim in context.claims if claim.metric)  # in the order of the results
     for result in context.model.results:
-        yield from _impossible([next(metrics) for _, value in result.metrics if value.value is not None], context)
+        yield from _impossible_values(
+            [next(metrics) for _, value in result.metrics if value.value is not None], context
+        )
 
 
-def _impossible(result: list[Claim], context: Context) -> Iterator[Finding]:
+def _impossible_values(result: list[Claim], context: Context) -> Iterator[Finding]:
     accuracies: dict[str, tuple[Claim, Number]] = {}
     for claim in result:
         if not claim.kind.endswith("accuracy") or (stated := points(claim)) is None:

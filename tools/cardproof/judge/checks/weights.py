@@ -106,11 +106,11 @@ def check_model(context: Context) -> Iterator[Finding]:
 
 def check_card(context: CardContext) -> Iterator[Finding]:
     """Report models that share a file, and links that name another model."""
-    yield from _identical(context)
-    yield from _links(context)
+    yield from _report_identical_files(context)
+    yield from _report_misleading_links(context)
 
 
-def _identical(context: CardContext) -> Iterator[Finding]:
+def _report_identical_files(context: CardContext) -> Iterator[Finding]:
     by_digest: dict[str, dict[str, Context]] = {}
     for model in context.models:
         if model.weights:
@@ -119,12 +119,12 @@ def _identical(context: CardContext) -> Iterator[Finding]:
         if len(files) > 1:
             models = [model.model.name for model in files.values()]
             link = link_of(list(files.values())[1].model, "Weights")
-            message = f"the files {_listed(list(files))} of {_listed(models)} are the same bytes, SHA-256 {digest}"
+            message = f"the files {_join(list(files))} of {_join(models)} are the same bytes, SHA-256 {digest}"
             if link:
                 yield Finding(link.place, "same-weights", "error", message, "link each model's own weights")
 
 
-def _links(context: CardContext) -> Iterator[Finding]:
+def _report_misleading_links(context: CardContext) -> Iterator[Finding]:
     names = model_names(model.model for model in context.models)
     by_name = {model.model.name: model for model in context.models}
     by_link: dict[str, list[Context]] = {}
@@ -132,13 +132,13 @@ def _links(context: CardContext) -> Iterator[Finding]:
         link = link_of(model.model, "Weights")
         other = model_of_weights(model.model, names)
         if link and other and _are_compared(model, by_name[other]):
-            yield _named_after_another(model, by_name[other], link)
+            yield _link_to_another(model, by_name[other], link)
         elif link and not other:
             by_link.setdefault(link.text, []).append(model)
     for models in by_link.values():
         for first, second in combinations(models[:50], 2):
             link = link_of(second.model, "Weights")
-            if link and (differing := _differing(second, first)):
+            if link and (differing := _differing_parameters(second, first)):
                 message = (
                     f"{second.model.name} links the weights of {first.model.name}, although the card states "
                     f"{differing[0]} parameters for the one and {differing[1]} for the other"
@@ -154,7 +154,7 @@ def _are_compared(model: Context, other: Context) -> bool:
     return bool({claim.column for claim in model.claims} & {claim.column for claim in other.claims})
 
 
-def _differing(first: Context, second: Context) -> tuple[str, str] | None:
+def _differing_parameters(first: Context, second: Context) -> tuple[str, str] | None:
     """Return the stated parameters of two models if they cannot be those of one network; None if they can."""
     one, other = (next(model.numbers("parameters"), None) for model in (first, second))
     if one is None or other is None:
@@ -165,20 +165,20 @@ def _differing(first: Context, second: Context) -> tuple[str, str] | None:
     return show_count(values[0]), show_count(values[1])
 
 
-def _named_after_another(model: Context, other: Context, link: Scalar) -> Finding:
+def _link_to_another(model: Context, other: Context, link: Scalar) -> Finding:
     """Report a link named after another model: an error if it is that model's, with other stated parameters."""
     theirs = link_of(other.model, "Weights")
     message = (
         f"{model.model.name} links {weights_file(model.model)}, named after another model of this card: "
         f"{other.model.name}"
     )
-    differing = _differing(model, other) if theirs and theirs.text == link.text else None
+    differing = _differing_parameters(model, other) if theirs and theirs.text == link.text else None
     message += f", for which the card states {differing[1]} parameters instead of {differing[0]}" if differing else ""
     severity: Severity = "error" if differing else "warning"
     return Finding(link.place, "weights-name", severity, message, "link the model's own weights")
 
 
-def _listed(names: list[str]) -> str:
+def _join(names: list[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 

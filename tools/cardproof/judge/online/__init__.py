@@ -85,15 +85,15 @@ def check_links(
     fresh. Where nothing at all can be reached there is no network, and nothing is said of any address. After ``budget``
     seconds what is left is not asked: hosts take turns, so that slow ones do not use up the time of others.
     """
-    places = _places(reading)
+    places = _places_of_addresses(reading)
     known = fresh_answers(places)
     asked = [url for url in places if url not in known]
     until = time.monotonic() + budget
     asking = asking or partial(ask, until=until)
-    fresh = _Asking(asked[:MOST], lambda url: asking(url, private_hosts), pause, until).run(progress)
+    fresh = _AddressQueue(asked[:MOST], lambda url: asking(url, private_hosts), pause, until).run(progress)
     spent = f"the {budget:g} seconds for all links were spent, see --online-budget"
-    fresh |= {url: _left_out(url, spent) for url in asked[:MOST] if url not in fresh}
-    fresh |= {url: _left_out(url, f"more than {MOST:,} addresses") for url in asked[MOST:]}
+    fresh |= {url: _not_asked(url, spent) for url in asked[:MOST] if url not in fresh}
+    fresh |= {url: _not_asked(url, f"more than {MOST:,} addresses") for url in asked[MOST:]}
     given = [answer for answer in fresh.values() if answer.state not in ("private", "not-run")]
     if given and not known and all(answer.no_network for answer in given):
         return Links({"not-run": len(places)}, date=now()[:10], missing=f"no network ({given[0].reason})")
@@ -129,7 +129,7 @@ def keep_answers(answers: Iterable[Answer]) -> None:
             cache.put((KIND, [Entry(one.url, {}, to_builtins(one)) for one in kept]))
 
 
-def _places(reading: Reading) -> dict[str, list[Place]]:
+def _places_of_addresses(reading: Reading) -> dict[str, list[Place]]:
     """Return the addresses that readers can follow, without their fragments, with the places where they stand."""
     places: dict[str, list[Place]] = {}
     for card in reading.cards:
@@ -145,7 +145,7 @@ def _places(reading: Reading) -> dict[str, list[Place]]:
     return places
 
 
-class _Asking:
+class _AddressQueue:
     """Asks addresses: several hosts at once, each host one address after the other, the hosts in turns."""
 
     def __init__(self, urls: Iterable[str], ask: Callable[[str], Answer], pause: float, until: float) -> None:
@@ -157,7 +157,7 @@ class _Asking:
         for url in urls:
             self._hosts.setdefault(_host(url), deque()).append(url)
         for of_host in self._hosts.values():
-            self._leave_out(of_host, MOST_OF_A_HOST, f"more than {MOST_OF_A_HOST} addresses of one host")
+            self._drop_addresses(of_host, MOST_OF_A_HOST, f"more than {MOST_OF_A_HOST} addresses of one host")
         self._turns = deque((0.0, host) for host in self._hosts)
         """When each host may be asked again, the earliest first; hosts that are being asked are not in it."""
         self._lock = threading.Lock()
@@ -194,17 +194,17 @@ class _Asking:
                 self._answers[url] = answer
                 self._silent[host] = self._silent[host] + 1 if answer.no_network else 0
                 if self._silent[host] >= MOST_SILENT:
-                    self._leave_out(self._hosts[host], 0, f"{MOST_SILENT} addresses of its host had no answer")
+                    self._drop_addresses(self._hosts[host], 0, f"{MOST_SILENT} addresses of its host had no answer")
                 if self._hosts[host]:
                     self._turns.append((time.monotonic() + self._pause, host))
 
-    def _leave_out(self, urls: deque[str], most: int, why: str) -> None:
+    def _drop_addresses(self, urls: deque[str], most: int, why: str) -> None:
         while len(urls) > most:
             url = urls.pop()
-            self._answers[url] = _left_out(url, why)
+            self._answers[url] = _not_asked(url, why)
 
 
-def _left_out(url: str, why: str) -> Answer:
+def _not_asked(url: str, why: str) -> Answer:
     return Answer(url, "not-run", None, why, now())
 
 

@@ -85,7 +85,7 @@ def ask(url: str, private_hosts: frozenset[str] = frozenset(), until: float = ma
     ``until`` is a time of the monotonic clock at which it has to be done.
     """
     try:
-        status, reason = _follow(url, private_hosts, min(until, time.monotonic() + ADDRESS))
+        status, reason = _follow_redirects(url, private_hosts, min(until, time.monotonic() + ADDRESS))
     except _NoAnswerError as trouble:
         return Answer(url, trouble.state, None, str(trouble), now(), trouble.no_network)
     state: State = "reachable" if status < 400 else "unreachable"
@@ -110,19 +110,19 @@ def is_public(address: str) -> bool:
     return found.is_global and not any(found in network for network in NETWORKS)
 
 
-def _follow(url: str, private_hosts: frozenset[str], until: float) -> tuple[int, str]:
+def _follow_redirects(url: str, private_hosts: frozenset[str], until: float) -> tuple[int, str]:
     at = url
     for _ in range(MOST_REDIRECTS + 1):
-        status, reason, location = _one("HEAD", at, private_hosts, until)
+        status, reason, location = _make_request("HEAD", at, private_hosts, until)
         if status >= 400 and status != 429:
-            status, reason, location = _one("GET", at, private_hosts, until)  # some servers know no HEAD
+            status, reason, location = _make_request("GET", at, private_hosts, until)  # some servers know no HEAD
         if status not in REDIRECTS or not location:
             return status, reason
         at = urljoin(at, location)
     raise _NoAnswerError(f"more than {MOST_REDIRECTS} redirects")
 
 
-def _one(method: str, url: str, private_hosts: frozenset[str], until: float) -> tuple[int, str, str | None]:
+def _make_request(method: str, url: str, private_hosts: frozenset[str], until: float) -> tuple[int, str, str | None]:
     """Make one request and return status, reason and the address that it redirects to; no body is read."""
     try:
         parts = urlsplit(url)
@@ -138,10 +138,10 @@ def _one(method: str, url: str, private_hosts: frozenset[str], until: float) -> 
         host = host if host.isascii() else host.encode("idna").decode("ascii")
         connection = _connection(parts.scheme, host, port, _resolve(host, port, private_hosts), until)
     except (OSError, UnicodeError) as trouble:
-        raise _not_there(trouble) from None
+        raise _no_answer_because(trouble) from None
     path = quote(parts.path or "/", safe=_IN_PATH)
     path += f"?{quote(parts.query, safe=_IN_PATH + '?')}" if parts.query else ""
-    watch = threading.Timer(min(ANSWER, max(0.0, until - time.monotonic())), _cut_off, [connection.sock])
+    watch = threading.Timer(min(ANSWER, max(0.0, until - time.monotonic())), _shut_down, [connection.sock])
     watch.daemon = True
     watch.start()
     try:
@@ -151,7 +151,7 @@ def _one(method: str, url: str, private_hosts: frozenset[str], until: float) -> 
         answer = connection.getresponse()
         return answer.status, answer.reason[:100], answer.getheader("Location")
     except (OSError, http.client.HTTPException, ValueError) as trouble:
-        raise _not_there(trouble) from None
+        raise _no_answer_because(trouble) from None
     finally:
         watch.cancel()
         connection.close()
@@ -188,12 +188,12 @@ def _connection(scheme: str, host: str, port: int, addresses: list[str], until: 
     raise trouble
 
 
-def _cut_off(sock: socket.socket) -> None:
+def _shut_down(sock: socket.socket) -> None:
     with suppress(OSError):  # it may be closed already
         sock.shutdown(socket.SHUT_RDWR)
 
 
-def _not_there(trouble: Exception) -> _NoAnswerError:
+def _no_answer_because(trouble: Exception) -> _NoAnswerError:
     if isinstance(trouble, ssl.SSLCertVerificationError):
         return _NoAnswerError(f"its certificate is not valid: {trouble.verify_message}")
     if isinstance(trouble, TimeoutError):

@@ -53,7 +53,11 @@ def with_causes(outcomes: Sequence[Outcome], *, of_site: bool = True) -> list[Ou
             unsound, without = set(), {}
             scope.forget()
         reads, gives, ran = set(scope.reads(index)) - _BUILTIN, scope.gives(index), outcome.ran
-        outcome = _cause(outcome, result) or _undefined(outcome, result, first, scope) or _repeated(outcome, missing)
+        outcome = (
+            _with_missing_name(outcome, result)
+            or _with_undefined_name(outcome, result, first, scope)
+            or _drop_repeated(outcome, missing)
+        )
         affected = tuple(without[name] for name in sorted(reads & without.keys()))
         refused = (*(ran.refused_before if ran else ()), *affected)[:1]
         if refused and outcome.status == "fail" and outcome.expected_line is not None:
@@ -73,32 +77,32 @@ def with_causes(outcomes: Sequence[Outcome], *, of_site: bool = True) -> list[Ou
     return result
 
 
-def _cause(outcome: Outcome, earlier: Sequence[Outcome]) -> Outcome | None:
+def _with_missing_name(outcome: Outcome, earlier: Sequence[Outcome]) -> Outcome | None:
     """Return the outcome of a block that did not run, as a name is missing; None for others."""
     if outcome.status != "not-run" or outcome.ran is None or outcome.ran.needs_block is None:
         return None
     name, number = outcome.ran.needs_block
-    return _explained(outcome, name, earlier[number]) if number < len(earlier) else None
+    return _not_run_because(outcome, name, earlier[number]) if number < len(earlier) else None
 
 
-def _undefined(outcome: Outcome, earlier: Sequence[Outcome], first: int, scope: Scope) -> Outcome | None:
+def _with_undefined_name(outcome: Outcome, earlier: Sequence[Outcome], first: int, scope: Scope) -> Outcome | None:
     """Return the outcome of a block that lacks a name which a block before it would have given."""
     undefined = _UNDEFINED.search(outcome.message) if outcome.status == "fail" else None
     for number in range(len(earlier) - 1, first - 1, -1) if undefined else ():
         before = earlier[number]
-        lacks = before.status != "pass" or _leaves_out(before.block)
+        lacks = before.status != "pass" or _has_skipped_example(before.block)
         if lacks and undefined and not {undefined[1], "*"}.isdisjoint(scope.gives(number)):
-            return _explained(outcome, undefined[1], before)
+            return _not_run_because(outcome, undefined[1], before)
     return None
 
 
-def _leaves_out(block: Block) -> bool:
+def _has_skipped_example(block: Block) -> bool:
     from cardproof.snippets.compare.stated_outputs import expectations
 
     return block.console and any(stated.example and stated.example.left_out for stated in expectations(block))
 
 
-def _repeated(outcome: Outcome, missing: dict[str, Outcome]) -> Outcome:
+def _drop_repeated(outcome: Outcome, missing: dict[str, Outcome]) -> Outcome:
     """Return the outcome of a block; one that only lacks what an earlier block lacked is not run."""
     error = outcome.ran.error if outcome.ran and outcome.status == "fail" else None
     for pattern, words in _MISSING:
@@ -110,8 +114,8 @@ def _repeated(outcome: Outcome, missing: dict[str, Outcome]) -> Outcome:
     return outcome
 
 
-def _explained(outcome: Outcome, name: str, cause: Outcome) -> Outcome:
-    state = "leaves it out" if cause.status == "pass" and _leaves_out(cause.block) else _STATES[cause.status]
+def _not_run_because(outcome: Outcome, name: str, cause: Outcome) -> Outcome:
+    state = "leaves it out" if cause.status == "pass" and _has_skipped_example(cause.block) else _STATES[cause.status]
     message = f"needs '{name}' of the block at {cause.block.seen_from(outcome.block)}, which {state}"
     return replace(outcome, status="not-run", message=message, hint=None)
 

@@ -89,9 +89,9 @@ def judge_block(
         return Outcome(block, "fail", message, line, ran, expected_file=other)
     if block.console and (reason := _not_run(block, ran)):
         return Outcome(block, "skip", reason, ran=ran)
-    if (raised := _of_error(block, ran, device, strict_device)) is None:
-        return _of_output(block, ran, results, values)
-    output = _of_output(block, ran, [result for result in results if _is_before_error(result, ran)], values)
+    if (raised := _judge_error(block, ran, device, strict_device)) is None:
+        return _judge_output(block, ran, results, values)
+    output = _judge_output(block, ran, [result for result in results if _is_before_error(result, ran)], values)
     return replace(output, message=f"{output.message}; then {raised.message}") if output.status == "fail" else raised
 
 
@@ -123,18 +123,22 @@ def compare(block: Block, ran: BlockRun, device: str) -> tuple[Comparison, ...]:
     for _, group in groupby(stated, key=lambda e: (e.kind == "output", e.statements[-1:])):
         members = list(group)
         if members[0].kind == "output":
-            whole = "".join(_text(printed, block.console) for printed in ran.printed)
+            whole = "".join(_text_of_printed(printed, block.console) for printed in ran.printed)
             results.append(_compare(members[0], (whole,), device))
         elif members[0].kind == "console":
-            results += [_console(member, ran, block, device) for member in members]
-        elif _reached(members[0], ran):
+            results += [_compare_examples(member, ran, block, device) for member in members]
+        elif _is_reached(members[0], ran):
             outputs = _outputs(members[0], ran.printed)
-            judged = _shared(members, outputs, device) if len(members) > 1 else [_compare(members[0], outputs, device)]
+            judged = (
+                _compare_group(members, outputs, device)
+                if len(members) > 1
+                else [_compare(members[0], outputs, device)]
+            )
             results += (_by_its_lines(result, ran, block, device) for result in judged)
     return tuple(results)
 
 
-def _of_error(block: Block, ran: BlockRun, device: str, strict_device: bool) -> Outcome | None:
+def _judge_error(block: Block, ran: BlockRun, device: str, strict_device: bool) -> Outcome | None:
     """Return the outcome of a block by its exception; None if it raised nothing, or the expected exception."""
     expected = block.options.expect_error
     if expected is not None:
@@ -169,7 +173,7 @@ def _advice(block: Block, ran: BlockRun) -> tuple[str, str] | None:
     return None
 
 
-def _of_output(block: Block, ran: BlockRun, results: Sequence[Comparison], values: bool) -> Outcome:
+def _judge_output(block: Block, ran: BlockRun, results: Sequence[Comparison], values: bool) -> Outcome:
     warnings: list[str] = []
     wrong: list[tuple[str, int, Comparison]] = []
     for result in results:
@@ -192,7 +196,7 @@ def _of_output(block: Block, ran: BlockRun, results: Sequence[Comparison], value
         other = file if file != block.file else None
         return Outcome(block, "fail", message, line, ran, other, first.hint, tuple(warnings))
     ended = "raised" if ran.exit_line is None else "ended the program"
-    warnings += [f"line {line}: not compared, the block {ended} before it" for line in _unreached(block, ran)]
+    warnings += [f"line {line}: not compared, the block {ended} before it" for line in _unreached_lines(block, ran)]
     return Outcome(block, "pass", ran=ran, warnings=tuple(warnings))
 
 
@@ -204,39 +208,39 @@ def _comments_that_differ(block: Block, ran: BlockRun, values: bool) -> Iterator
     for stated in stated_values(block.code):
         if stated.line in compared or not (values or not depends_on_weights(stated)):
             continue
-        answers = {got: compare_value(stated, got) for got in _came_out(stated, ran)}
+        answers = {got: compare_value(stated, got) for got in _actual_values(stated, ran)}
         line = block.located(stated.line)[1]
         if "holds" in answers.values() or not answers:
             continue
         got, found = next(iter(answers.items()))
         if found == "differs":
-            yield f"line {line}: the comment says {_shown(stated.text)}, it is {_shown(got)}"
+            yield f"line {line}: the comment says {_quote(stated.text)}, it is {_quote(got)}"
         elif found == "unclear":
-            yield f"line {line}: the comment looks like an output, and could not be compared with {_shown(got)}"
+            yield f"line {line}: the comment looks like an output, and could not be compared with {_quote(got)}"
 
 
-def _came_out(stated: StatedValue, ran: BlockRun) -> Iterator[str]:
+def _actual_values(stated: StatedValue, ran: BlockRun) -> Iterator[str]:
     """Yield the outputs or the value that a comment may state; none if they are not known."""
     first, last = stated.lines
     if stated.is_top:
         own = [item for item in ran.printed if item.line <= first and item.end_line >= last][-1:]
-        texts = [(item.value or "") if not stated.is_print else _text(item, False) for item in own]
+        texts = [(item.value or "") if not stated.is_print else _text_of_printed(item, False) for item in own]
         yield from (cleaned(text) for text in texts if text)
         return
     parts = [part for item in ran.printed for part in item.parts]
     if text := cleaned("".join(text for lines, text in parts if any(first <= line <= last for line in lines))):
-        yield from _windows(text, stated.text)
+        yield from _runs_of_lines(text, stated.text)
 
 
-def _unreached(block: Block, ran: BlockRun) -> list[int]:
+def _unreached_lines(block: Block, ran: BlockRun) -> list[int]:
     """Return the source lines of expectations after the expected exception of a block, or after its exit."""
     if (block.options.expect_error is None and ran.exit_line is None) or block.console:
         return []
-    later = [e for e in expectations(block) if e.kind != "output" and not _reached(e, ran)]
+    later = [e for e in expectations(block) if e.kind != "output" and not _is_reached(e, ran)]
     return [block.located(expectation.line)[1] for expectation in later]
 
 
-def _reached(expectation: Expectation, ran: BlockRun) -> bool:
+def _is_reached(expectation: Expectation, ran: BlockRun) -> bool:
     if ran.exit_line is not None and expectation.statements and expectation.statements[-1][0] > ran.exit_line:
         return False
     return ran.error_line is None or not expectation.statements or expectation.statements[-1][1] < ran.error_line
@@ -246,7 +250,7 @@ def _outputs(expectation: Expectation, printed: Sequence[Printed]) -> tuple[str,
     """Return the possible outputs of an expectation: of its statement, of the last two, three, … statements."""
     outputs: list[str] = []
     for first, last in reversed(expectation.statements):
-        own = "".join(_text(item, False) for item in printed if item.line <= last and item.end_line >= first)
+        own = "".join(_text_of_printed(item, False) for item in printed if item.line <= last and item.end_line >= first)
         outputs.append(own + (outputs[-1] if outputs else ""))
     return tuple(outputs) or ("",)
 
@@ -254,21 +258,21 @@ def _outputs(expectation: Expectation, printed: Sequence[Printed]) -> tuple[str,
 def _compare(expectation: Expectation, outputs: Sequence[str], device: str) -> Comparison:
     """Compare with the first output that matches; else with the one that has as many lines."""
     want = expectation.text
-    candidates = [_cleaned(output, want, device) for output in outputs]
+    candidates = [_clean_output(output, want, device) for output in outputs]
     for got in candidates:
-        if _holds(expectation, got):
+        if _matches(expectation, got):
             return Comparison(expectation, got, True)
     got = next((c for c in candidates if c.count("\n") == want.count("\n")), candidates[0])
-    return _differs(expectation, got)
+    return _failed_comparison(expectation, got)
 
 
-def _holds(expectation: Expectation, got: str) -> bool:
+def _matches(expectation: Expectation, got: str) -> bool:
     return same_kinds(expectation.text, got) if expectation.kind == "loose" else same_output(expectation.text, got)
 
 
-def _shared(members: Sequence[Expectation], outputs: Sequence[str], device: str) -> Iterator[Comparison]:
+def _compare_group(members: Sequence[Expectation], outputs: Sequence[str], device: str) -> Iterator[Comparison]:
     want = "\n".join(member.text for member in members)
-    got = _cleaned(outputs[0], want, device)
+    got = _clean_output(outputs[0], want, device)
     if same_output(want, got):
         yield from (Comparison(member, member.text, True) for member in members)
         return
@@ -278,10 +282,10 @@ def _shared(members: Sequence[Expectation], outputs: Sequence[str], device: str)
         count = member.text.count("\n") + 1
         part = "\n".join(lines[:count]) if sliced else got
         lines = lines[count:] if sliced else lines
-        if _holds(member, part):
+        if _matches(member, part):
             yield Comparison(member, part, True)
         else:
-            yield replace(_differs(member, part), exact=sliced)
+            yield replace(_failed_comparison(member, part), exact=sliced)
 
 
 def _by_its_lines(result: Comparison, ran: BlockRun, block: Block, device: str) -> Comparison:
@@ -297,11 +301,11 @@ def _by_its_lines(result: Comparison, ran: BlockRun, block: Block, device: str) 
     for first, _ in reversed(expectation.inner):
         text = "".join(text for lines, text in parts if any(first <= line <= last for line in lines))
         own = own or text
-        for got in _pieces(_cleaned(text, expectation.text, device), expectation):
-            if _holds(expectation, got):
+        for got in _parts_of_output(_clean_output(text, expectation.text, device), expectation):
+            if _matches(expectation, got):
                 return Comparison(expectation, got, True, exact=False)
     if own and expectation.in_function:
-        return replace(_differs(expectation, _cleaned(own, expectation.text, device)), exact=False)
+        return replace(_failed_comparison(expectation, _clean_output(own, expectation.text, device)), exact=False)
     if expectation.in_function or (parts and not own and not result.exact):
         line = block.located(expectation.inner[-1][0])[1]
         message = f"not compared: it is not known that line {line} printed anything in this block"
@@ -309,7 +313,7 @@ def _by_its_lines(result: Comparison, ran: BlockRun, block: Block, device: str) 
     return result
 
 
-def _pieces(got: str, expectation: Expectation) -> Iterator[str]:
+def _parts_of_output(got: str, expectation: Expectation) -> Iterator[str]:
     """Yield an output, and as many lines of it as are stated, from each line on.
 
     A comment below the lines of a loop states all that the loop printed.
@@ -317,16 +321,16 @@ def _pieces(got: str, expectation: Expectation) -> Iterator[str]:
     if "..." in expectation.text or len(got) <= 20 * len(expectation.text) + 1000:
         yield got
     if expectation.in_function or not expectation.can_grow:
-        yield from _windows(got, expectation.text)
+        yield from _runs_of_lines(got, expectation.text)
 
 
-def _windows(got: str, want: str) -> Iterator[str]:
+def _runs_of_lines(got: str, want: str) -> Iterator[str]:
     """Yield as many lines of an output as are stated, from each line on."""
     lines, count = got.split("\n"), want.count("\n") + 1
     yield from dict.fromkeys("\n".join(lines[at : at + count]) for at in range(min(MOST_PIECES, len(lines))))
 
 
-def _console(expectation: Expectation, ran: BlockRun, block: Block, device: str) -> Comparison:
+def _compare_examples(expectation: Expectation, ran: BlockRun, block: Block, device: str) -> Comparison:
     """Compare one example by doctest's rules; one without an output is not compared."""
     example = expectation.example
     assert example is not None
@@ -338,18 +342,18 @@ def _console(expectation: Expectation, ran: BlockRun, block: Block, device: str)
     if not example.is_compared or (not expectation.text and not example.error):
         return Comparison(expectation, "", True)
     if example.error is not None:
-        return _raised(expectation, example, error)
+        return _compare_error(expectation, example, error)
     if ran.error_line is not None and last > ran.error_line and not entries:
         line = block.located(ran.error_line)[1]
         return Comparison(expectation, "", False, False, f"not run: the block ended with an exception at line {line}")
-    got = _cleaned("".join(_text(item, True) for item in entries), expectation.text, device)
+    got = _clean_output("".join(_text_of_printed(item, True) for item in entries), expectation.text, device)
     if _same_example(expectation.text, got, example.flags):
         return Comparison(expectation, got, True)
     if expectation.swallowed is not None:
         line = block.located(expectation.swallowed)[1]
         message = f"line {line} '...' is read as a continuation prompt; write <...> or [...] to match any first line"
         return Comparison(expectation, got, False, False, message)
-    return _differs(expectation, got)
+    return _failed_comparison(expectation, got)
 
 
 def _same_example(want: str, got: str, flags: frozenset[str]) -> bool:
@@ -363,14 +367,14 @@ def _same_example(want: str, got: str, flags: frozenset[str]) -> bool:
     return is_old or (close_output if "FLOAT_CMP" in flags else same_output)(want, got)
 
 
-def _raised(expectation: Expectation, example: Example, error: str | None) -> Comparison:
+def _compare_error(expectation: Expectation, example: Example, error: str | None) -> Comparison:
     want = example.error or ""
     if error is None:
-        return Comparison(expectation, "", False, False, f"no exception, expected {_shown(want)}")
+        return Comparison(expectation, "", False, False, f"no exception, expected {_quote(want)}")
     detail = "IGNORE_EXCEPTION_DETAIL" not in example.flags
     if same_output(_unqualified(want, detail), _unqualified(error, detail)):
         return Comparison(expectation, "", True)
-    return Comparison(expectation, "", False, False, f"{_shown(error)}, expected {_shown(want)}")
+    return Comparison(expectation, "", False, False, f"{_quote(error)}, expected {_quote(want)}")
 
 
 def _unqualified(error: str, detail: bool) -> str:
@@ -379,10 +383,10 @@ def _unqualified(error: str, detail: bool) -> str:
     return name.strip().split(".")[-1] + (f":{message}" if detail and colon else "")
 
 
-def _differs(expectation: Expectation, got: str) -> Comparison:
+def _failed_comparison(expectation: Expectation, got: str) -> Comparison:
     """Return a comparison that fails: in the first line that differs if the number of lines is equal."""
     if expectation.kind == "loose":
-        message = f"expected something like {_shown(expectation.text)}, got {_shown(got) if got else 'nothing'}"
+        message = f"expected something like {_quote(expectation.text)}, got {_quote(got) if got else 'nothing'}"
         return Comparison(expectation, got, False, message=message)
     wanted, found = expectation.text.split("\n"), got.split("\n")
     line, want, have = expectation.line, expectation.text, got
@@ -393,16 +397,16 @@ def _differs(expectation: Expectation, got: str) -> Comparison:
     hint = None
     if not got and expectation.kind == "strict":
         hint = "only what is printed is compared; a value alone is shown by '>>>' blocks only"
-    message = f"expected {_shown(want)}, got {_shown(have) if have else 'nothing'}"
+    message = f"expected {_quote(want)}, got {_quote(have) if have else 'nothing'}"
     return Comparison(expectation, got, False, True, message, hint, line)
 
 
-def _text(printed: Printed, console: bool) -> str:
+def _text_of_printed(printed: Printed, console: bool) -> str:
     shown = f"{printed.value}\n" if console and printed.value is not None else ""
     return (printed.text if printed.stdout is None else printed.stdout) + shown
 
 
-def _cleaned(output: str, want: str, device: str) -> str:
+def _clean_output(output: str, want: str, device: str) -> str:
     got = cleaned(output)
     return got if device == "cpu" else without_device(want, got)
 
@@ -412,7 +416,7 @@ def _is_at(expectation: Expectation, line: int | None) -> bool:
     return line is not None and first <= line <= last
 
 
-def _shown(text: str) -> str:
+def _quote(text: str) -> str:
     if len(text) > LONGEST_SHOWN:
         text = f"{text[:LONGEST_SHOWN]}…"
     return f'"{readable(text)}"'

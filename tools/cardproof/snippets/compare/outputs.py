@@ -221,7 +221,7 @@ def _set_at(tokens: Sequence[Token], start: int) -> tuple[Token, int] | None:
         elif text == ":" and depth == 1:
             return None
         if not quote and ((text == "," and depth == 1) or depth == 0):
-            parts.append(_element(tokens[first:index]))
+            parts.append(_set_element(tokens[first:index]))
             first = index + 1
         if depth == 0:
             usable = text == "}" and all(parts)
@@ -229,7 +229,7 @@ def _set_at(tokens: Sequence[Token], start: int) -> tuple[Token, int] | None:
     return None
 
 
-def _element(tokens: Sequence[Token]) -> tuple[Token, ...]:
+def _set_element(tokens: Sequence[Token]) -> tuple[Token, ...]:
     blank = [token.kind == "character" and token.text.isspace() for token in tokens]
     kept = [i for i, is_blank in enumerate(blank) if not is_blank]
     inner = list(tokens[kept[0] : kept[-1] + 1]) if kept else []
@@ -250,7 +250,7 @@ def _glob(want: Sequence[Token], got: Sequence[Token], number: SameNumber) -> bo
             pieces[-1].append(token)
     at, end = 0, len(got)
     for piece, before, after in zip(pieces, ["", *dots], [*dots, ""], strict=True):
-        for start in _places(before, at, end - len(piece), got, is_last=not after):
+        for start in _possible_starts(before, at, end - len(piece), got, is_last=not after):
             at = start + len(piece)
             fits = after != "lines" or not (before or piece) or at == end or got[at].text == "\n"
             if fits and all(_same_token(token, got[start + k], number) for k, token in enumerate(piece)):
@@ -260,7 +260,7 @@ def _glob(want: Sequence[Token], got: Sequence[Token], number: SameNumber) -> bo
     return True
 
 
-def _places(dots: str, at: int, last: int, got: Sequence[Token], *, is_last: bool) -> Iterator[int]:
+def _possible_starts(dots: str, at: int, last: int, got: Sequence[Token], *, is_last: bool) -> Iterator[int]:
     """Yield where a piece may begin, up to ``last``, after these dots at ``at``; the last piece ends the output."""
     end = len(got)
     for start in range(max(at, last) if is_last else at, (last if dots else min(last, 0)) + 1):

@@ -61,7 +61,7 @@ def expectations(block: Block) -> tuple[Expectation, ...]:
 
     A block that is not valid Python has none: it fails before anything could be compared.
     """
-    found = _console(block.code) if block.console else _commented(block.code)
+    found = _console(block.code) if block.console else _expectations_in_comments(block.code)
     if block.stated_output is not None:
         text = block.stated_output[0]
         lines = text.split("\n") if text else []
@@ -94,7 +94,7 @@ class Comment(Struct, frozen=True):
     """Nothing else stands on its line."""
 
 
-def _commented(code: str) -> list[Expectation]:
+def _expectations_in_comments(code: str) -> list[Expectation]:
     comments = comments_of(code)
     try:
         statements = statement_lines(code)
@@ -112,7 +112,7 @@ def _commented(code: str) -> list[Expectation]:
         same = found[-1].statements[-1:] if found else ()
         since = own[-1:] if same and own and own[-1] == same[0] else own[used:]
         used = len(own)
-        inner, in_function = _within(bodies, comments[index])
+        inner, in_function = _statements_before_comment(bodies, comments[index])
         stated = _expectation(comments[index : index + count], tuple(since))
         found.append(replace(stated, inner=inner, in_function=in_function))
         index += count
@@ -143,7 +143,7 @@ def _prints_when_called(node: ast.stmt) -> bool:
     return any(isinstance(item, ast.Name) and item.id == "print" for item in inner)
 
 
-def _within(bodies: Sequence[_Body], comment: Comment) -> tuple[tuple[tuple[int, int], ...], bool]:
+def _statements_before_comment(bodies: Sequence[_Body], comment: Comment) -> tuple[tuple[tuple[int, int], ...], bool]:
     """Return the statements of an inner body up to the one that a comment speaks of, and whether it is a function's."""
     found: tuple[tuple[tuple[int, int], ...], bool] = ((), False)
     ends = -1

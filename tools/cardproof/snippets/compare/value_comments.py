@@ -74,7 +74,7 @@ def stated_values(code: str) -> tuple[StatedValue, ...]:
     by_line = {comment.line: comment for comment in comments_of(code)}
     top = {id(node) for node in tree.body}
     found = (
-        _stated(node, by_line, id(node) in top)
+        _stated_value(node, by_line, id(node) in top)
         for node in ast.walk(tree)
         if isinstance(node, ast.Expr) and not isinstance(node.value, ast.Constant)
     )
@@ -94,8 +94,8 @@ def compare_value(stated: StatedValue, got: str) -> ValueComparison:
     """
     if len(got) > _LONGEST_OUTPUT:
         return "unrelated"
-    want, found = _row(stated.text), _row(got)
-    if same_output(stated.text, got) or (want and found and _agree_all(want, found)):
+    want, found = _values_in(stated.text), _values_in(got)
+    if same_output(stated.text, got) or (want and found and _all_agree(want, found)):
         return "holds"
     if want and isinstance(want[0], ast.Constant) and want[0].value == got:
         return "holds"
@@ -105,10 +105,10 @@ def compare_value(stated: StatedValue, got: str) -> ValueComparison:
         return "unrelated"
     if not want:
         return "unclear" if stated.is_marked and len(got) <= _LONGEST else "unrelated"
-    kinds = [_kind(node) for node in want]
+    kinds = [_kind_of_value(node) for node in want]
     if _FOOTNOTE.fullmatch(stated.text) or (kinds == ["shape"] and _ARRAY.search(got)) or "device" in kinds:
         return "unrelated"  # the number of a note, the shape of what is printed, or the author's device
-    if found and kinds == [_kind(node) for node in found]:
+    if found and kinds == [_kind_of_value(node) for node in found]:
         return "differs"
     head = _HEAD.match(stated.text)
     if not stated.is_print or not (stated.is_marked or head or kinds == ["type"]):
@@ -118,7 +118,7 @@ def compare_value(stated: StatedValue, got: str) -> ValueComparison:
 
 def depends_on_weights(stated: StatedValue) -> bool:
     """Return whether a stated value is more than shapes and types."""
-    return any(_kind(node) not in ("shape", "type") for node in _row(stated.text) or ())
+    return any(_kind_of_value(node) not in ("shape", "type") for node in _values_in(stated.text) or ())
 
 
 def unread_outputs(block: Block) -> tuple[int, ...]:
@@ -132,9 +132,9 @@ def unread_outputs(block: Block) -> tuple[int, ...]:
     )
 
 
-def _stated(node: ast.Expr, comments: Mapping[int, Comment], is_top: bool) -> StatedValue | None:
+def _stated_value(node: ast.Expr, comments: Mapping[int, Comment], is_top: bool) -> StatedValue | None:
     last = node.end_lineno or node.lineno
-    beside, below = comments.get(last), _below(last + 1, node.col_offset, comments)
+    beside, below = comments.get(last), _comments_below(last + 1, node.col_offset, comments)
     call = node.value
     is_print = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "print"
     if not is_print and not is_top:
@@ -146,12 +146,12 @@ def _stated(node: ast.Expr, comments: Mapping[int, Comment], is_top: bool) -> St
     texts = [run[0].text[marker.end() :] if marker else run[0].text[1:], *(comment.text[1:] for comment in run[1:])]
     text = "\n".join(texts).strip()
     is_random = bool(_RANDOM.search(ast.unparse(call)))
-    if not (0 < len(text) <= _LONGEST) or not (_row(text) or (marker and is_print)):
+    if not (0 < len(text) <= _LONGEST) or not (_values_in(text) or (marker and is_print)):
         return None
     return StatedValue(run[0].line, text, (node.lineno, last), is_top, is_print, is_random, marker is not None)
 
 
-def _below(line: int, column: int, comments: Mapping[int, Comment]) -> list[Comment]:
+def _comments_below(line: int, column: int, comments: Mapping[int, Comment]) -> list[Comment]:
     """Return the comments on the lines directly below a statement."""
     found = []
     while (comment := comments.get(line)) and comment.alone and comment.column == column:
@@ -160,7 +160,7 @@ def _below(line: int, column: int, comments: Mapping[int, Comment]) -> list[Comm
     return found
 
 
-def _row(text: str) -> list[ast.expr] | None:
+def _values_in(text: str) -> list[ast.expr] | None:
     """Return the values that a text consists of, with blanks between them; None if anything else is in it."""
     text = text.strip()
     if not text or "\\" in text or len(text) > _LONGEST:
@@ -222,20 +222,20 @@ def _is_value(node: ast.expr, *, inside: bool = False) -> bool:
         case ast.Attribute():
             return bool(_DTYPES.fullmatch(ast.unparse(node)))
         case ast.Call(function, arguments, keywords):
-            name = _dotted(function)
+            name = _dotted_name(function)
             known = name == "type" or _CALLS.fullmatch(name) or _SCALARS.fullmatch(name)
             given = [*arguments, *(keyword.value for keyword in keywords)]
             return bool(known and given) and all(_is_value(item, inside=True) for item in given)
     return False
 
 
-def _dotted(node: ast.expr) -> str:
+def _dotted_name(node: ast.expr) -> str:
     return ast.unparse(node) if isinstance(node, ast.Name | ast.Attribute) else ""
 
 
-def _kind(node: ast.expr) -> str:
+def _kind_of_value(node: ast.expr) -> str:
     """Return what a value is: those of different kinds are not compared."""
-    node = _plain(node)
+    node = _without_class(node)
     match node:
         case ast.Tuple(elts) | ast.List(elts) if elts and all(
             isinstance(item, ast.Constant) and type(item.value) is int for item in elts
@@ -250,15 +250,15 @@ def _kind(node: ast.expr) -> str:
         case ast.Attribute() | ast.Name():
             return "type"
         case ast.Call(function):
-            name = _dotted(function).rpartition(".")[2]
+            name = _dotted_name(function).rpartition(".")[2]
             return {"tensor": "array", "array": "array", "type": "type", "dtype": "type"}.get(name, name)
     return type(node).__name__
 
 
-def _plain(node: ast.expr) -> ast.expr:
+def _without_class(node: ast.expr) -> ast.expr:
     """Return a value without what only says of which class it is: ``torch.Size([3])`` is ``(3,)``."""
     if isinstance(node, ast.Call) and len(node.args) == 1 and not node.keywords:
-        name, only = _dotted(node.func), node.args[0]
+        name, only = _dotted_name(node.func), node.args[0]
         if name.rpartition(".")[2] == "Size" and isinstance(only, ast.List | ast.Tuple):
             return ast.Tuple(only.elts, ast.Load())
         if _SCALARS.fullmatch(name):
@@ -268,22 +268,22 @@ def _plain(node: ast.expr) -> ast.expr:
     return node
 
 
-def _agree_all(want: Sequence[ast.expr], got: Sequence[ast.expr]) -> bool:
+def _all_agree(want: Sequence[ast.expr], got: Sequence[ast.expr]) -> bool:
     """Return whether values agree one by one; dots stand for any number of them."""
     dots = next((index for index, node in enumerate(want) if _is_dots(node)), None)
     if dots is not None:
         before, after = want[:dots], want[dots + 1 :]
         enough = len(got) >= len(before) + len(after)
-        return enough and _agree_all(before, got[:dots]) and _agree_all(after, got[len(got) - len(after) :])
-    return len(want) == len(got) and all(_agree(a, b) for a, b in zip(want, got, strict=True))
+        return enough and _all_agree(before, got[:dots]) and _all_agree(after, got[len(got) - len(after) :])
+    return len(want) == len(got) and all(_values_agree(a, b) for a, b in zip(want, got, strict=True))
 
 
 def _is_dots(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and node.value is ...
 
 
-def _agree(want: ast.expr, got: ast.expr) -> bool:
-    one, other = _plain(want), _plain(got)
+def _values_agree(want: ast.expr, got: ast.expr) -> bool:
+    one, other = _without_class(want), _without_class(got)
     number = _number(one)
     if number is not None:
         found = _number(other)
@@ -291,20 +291,20 @@ def _agree(want: ast.expr, got: ast.expr) -> bool:
     is_shape = one is not want or other is not got
     match one, other:
         case (ast.Tuple(a), ast.Tuple(b)) | (ast.List(a), ast.List(b)) | (ast.Set(a), ast.Set(b)):
-            return _agree_all(a, b)
+            return _all_agree(a, b)
         case ((ast.Tuple(a) | ast.List(a)), (ast.Tuple(b) | ast.List(b))) if is_shape:
-            return _agree_all(a, b)
+            return _all_agree(a, b)
         case ast.Dict(a, b), ast.Dict(c, d):
-            return _agree_all([*filter(None, a), *b], [*filter(None, c), *d])
+            return _all_agree([*filter(None, a), *b], [*filter(None, c), *d])
         case ast.Call(f, a, k), ast.Call(g, b, m):
             given = {keyword.arg: keyword.value for keyword in m}
             stated = {keyword.arg: keyword.value for keyword in k}
             names = (stated.keys() | given.keys()) - (_INCIDENTAL - (stated.keys() & given.keys()))
-            same_name = _dotted(f).rpartition(".")[2] == _dotted(g).rpartition(".")[2]
+            same_name = _dotted_name(f).rpartition(".")[2] == _dotted_name(g).rpartition(".")[2]
             return (
                 same_name
-                and _agree_all(a, b)
-                and all(n in stated and n in given and _agree(stated[n], given[n]) for n in names)
+                and _all_agree(a, b)
+                and all(n in stated and n in given and _values_agree(stated[n], given[n]) for n in names)
             )
     return _text_of(one) == _text_of(other)
 
