@@ -212,7 +212,7 @@ def load_classifier(name: str | None = None, *, weights: Path | None = None, dev
 
 
 def _stamp(weights: Path | None) -> object:
-    """What changes with a file of weights: one that was trained again is loaded again."""
+    """The state of a file of weights; a file that has changed is loaded again."""
     found = weights.expanduser() if weights else None
     return (found.stat().st_mtime_ns, found.stat().st_size) if found and found.is_file() else None
 

@@ -79,7 +79,7 @@ class NoAnswer(Res2NextError, ArithmeticError):  # noqa: N818 - as above
 
 
 class EngineNotAvailable(Res2NextError, ModuleNotFoundError):  # noqa: N818 - as above
-    """An engine of inference whose package is missing, or that does not compute on the device."""
+    """An inference engine whose package is missing, or that does not support the device."""
 
 
 class ExportFailed(Res2NextError, RuntimeError):  # noqa: N818 - as above

@@ -217,7 +217,7 @@ def _changed(
 
 
 def _open_own(entry: Entry, file: Path, stated: Metadata | None, data: str, split: Split) -> ImageSet:
-    """Images of one's own, with the classes that the weights know."""
+    """The user's own images, with the classes of the weights."""
     from res2next.datasets import find_dataset, open_dataset
     from res2next.datasets.folder import PREFIX
     from res2next.weights.read import count_outputs
@@ -342,7 +342,7 @@ def _calibration(result: Evaluation) -> str:
 
 
 def _label_smoothing(result: Evaluation) -> float:
-    """Label smoothing in the recipe of the published weights; 0 without, and for weights of one's own."""
+    """Label smoothing in the recipe of the published weights; 0 without, and for the user's own weights."""
     from res2next.recipes import load_recipe
     from res2next.registry import find
 

@@ -142,7 +142,7 @@ def _train_and_test(
 def _open(
     recipe: Recipe, data: str | None, split: Split, transform: Callable[[Image], Tensor] | None = None
 ) -> ImageSet:
-    """The images of one's own, or of the recipe's data set."""
+    """The user's own images, or those of the recipe's data set."""
     from res2next.datasets import open_dataset
     from res2next.datasets.folder import PREFIX
     from res2next.recipes import OWN_IMAGES

@@ -44,7 +44,7 @@ PRETRAINED = "pretrained"
 """Initial weights: the published ones of the model."""
 
 OWN_IMAGES = "folder"
-"""The data set of a recipe for images of one's own, whose folder is given when it is used."""
+"""The data set of a recipe for the user's own images, whose folder is given when it is used."""
 
 
 @dataclass(frozen=True, slots=True)

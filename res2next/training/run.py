@@ -241,7 +241,7 @@ def initial_file(recipe: Recipe, world: World) -> Path | None:
 
 
 def freeze_trunk(network: nn.Module) -> None:
-    """Let everything but the head stay as it is: parameters, and the statistics of norms."""
+    """Freeze everything but the head: parameters, and the statistics of norms."""
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(is_head(name))
     for module in network.modules():

@@ -89,7 +89,7 @@ def _read_pickle(path: Path) -> Any:
 
 
 def _numpy_numbers() -> list[Any]:
-    """What a pickle names for a number of numpy, such as the best accuracy so far."""
+    """The globals that a pickle of a number of numpy refers to; such a number is the best accuracy so far."""
     import numpy as np
 
     scalar = np.float64(0).__reduce__()[0]

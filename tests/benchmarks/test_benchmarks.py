@@ -105,7 +105,7 @@ def test_each_counter_counts_a_network(counter: str, monkeypatch: pytest.MonkeyP
     assert counted == 8 * 8 * 3 * 4
 
 
-def test_a_counter_that_is_not_installed_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_counter_that_is_not_installed_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counting, "installed", lambda name: None)
     row = counting._row("fvcore", None, {"a": 1}, 1.0)
     assert row == {"counter": "fvcore (not installed)", **dict.fromkeys(counting._COLUMNS)}
@@ -120,7 +120,7 @@ def test_generated_sites_hold_what_they_claim(warm_commands: None) -> None:
 
 @pytest.mark.slow
 @linux
-def test_workers_are_compared_and_a_cluster_that_cannot_be_is_said(tmp_path: Path, monkeypatch) -> None:
+def test_workers_are_compared_and_a_cluster_that_cannot_be_is_reported(tmp_path: Path, monkeypatch) -> None:
     write_site(tmp_path)
     monkeypatch.setattr(workers, "_reason_without_dask", lambda: "not run: Dask is not installed")
     part = workers.measure(tmp_path / "templates/models", None, f"{tmp_path}/zoo.py:Zoo")

@@ -129,7 +129,7 @@ def test_every_input_is_used_and_every_output_is_written(runner):
     assert set(audit(runner).outputs) == set(ACTION["outputs"])
 
 
-def test_other_actions_are_pinned_by_a_commit_whose_version_is_said():
+def test_other_actions_are_pinned_by_a_commit_whose_version_is_stated():
     text = (ROOT / "action.yml").read_text(encoding="utf-8")
     used = re.findall(r"^ +uses: (.+)$", text, re.MULTILINE)
     assert len(used) == 2

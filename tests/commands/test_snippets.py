@@ -283,7 +283,7 @@ def test_the_terminal_says_once_why_blocks_were_not_run_and_what_would_make_them
     assert command("page.md", "--quiet").output == ""
 
 
-def test_the_page_of_no_site_is_told_of_the_option_and_that_of_a_site_of_the_setting(here: Path) -> None:
+def test_hints_name_the_option_without_a_site_and_the_setting_with_one(here: Path) -> None:
     (here / "page.md").write_text(python("import socket\nsocket.create_connection(('192.0.2.1', 80))"))
     assert "run 'cardproof snippets --network'" in command("page.md").output
     assert "mkdocs" not in command("page.md").output

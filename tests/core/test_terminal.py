@@ -106,7 +106,7 @@ def test_a_reader_that_went_away_ends_the_command_as_it_ends_other_tools(write, 
 @pytest.mark.parametrize("kind", ["text", "json"])
 @pytest.mark.parametrize(("where", "why"), [(">/dev/full", "No space left"), (">&-", "Bad file descriptor")])
 @pytest.mark.attack("machine", "the output is closed, or its disk is full", "one line says so, exit status 2")
-def test_an_output_that_cannot_be_written_is_said_in_one_line(write, where, why, kind):
+def test_an_output_that_cannot_be_written_is_reported_in_one_line(write, where, why, kind):
     write("card.md", HEADER)
     done = shell(f"CARDPROOF audit . --format {kind} {where}")
     assert done.returncode == 2

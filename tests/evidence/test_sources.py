@@ -139,7 +139,7 @@ def test_a_network_that_reads_more_files_than_can_be_followed_is_not_measured(tm
         file_sources()
 
 
-def test_a_distribution_and_a_file_of_one_name_are_told_apart(tmp_path, monkeypatch):
+def test_a_distribution_and_a_file_of_one_name_are_distinguished(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "numpy").write_text("a file")
     assert source_state("numpy", "1.0") == version("numpy")
@@ -203,7 +203,7 @@ def test_a_zoo_that_only_has_the_word_is_asked_once(site, monkeypatch):
 
     (site / "helper.py").write_text("digest = None\n")
     build(site)
-    monkeypatch.setattr(digests, "_ask", None)
+    monkeypatch.setattr(digests, "_ask_in_process", None)
     build(site)
     run = build(site)
     assert (run.measured, run.remembered) == (0, 2)
@@ -220,16 +220,16 @@ def test_a_record_of_another_model_is_not_used(site):
 
 def test_a_result_on_data_is_stale_when_a_file_that_the_zoo_read_for_it_changes(tmp_path, monkeypatch):
     from cardproof.core.measurements import Evaluated
-    from cardproof.plan.evaluations import _changes
+    from cardproof.plan.evaluations import _changed_inputs
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mean.json").write_text("0.5")
     inputs = (("method", "m"), ("weights", "w"))
     fields = dict.fromkeys(Evaluated.__struct_fields__[:-1]) | {"inputs": inputs}
     result = Evaluated(**fields, sources=(("mean.json", source_state("mean.json")),))
-    assert _changes(result, inputs) == []
+    assert _changed_inputs(result, inputs) == []
     (tmp_path / "mean.json").write_text("0.4")
-    assert _changes(result, inputs) == ["source mean.json"]
+    assert _changed_inputs(result, inputs) == ["source mean.json"]
 
 
 def test_records_of_zoos_without_data_have_the_bytes_that_they_had(site):

@@ -80,7 +80,7 @@ def test_known_findings_fail_nothing_and_new_ones_do(write):
     assert "card.md:7:1: warning [link-syntax]" in result.output
 
 
-def test_a_baseline_that_is_none_is_bad_input(write):
+def test_an_invalid_baseline_is_bad_input(write):
     write("card.md", "# Net\n")
     write("known.json", "[]")
     for name in ("known.json", "absent.json"):

@@ -337,7 +337,7 @@ def test_a_single_name_of_the_map_is_named(contexts):
     assert note.message == "resnet50_8xb32_in1k is checked as timm's resnet50 (built-in name map)"
 
 
-def test_names_of_the_map_with_another_zoo_are_told_once_which_zoo_it_is_for(contexts):
+def test_for_names_of_another_zoos_map_that_zoo_is_reported_once(contexts):
     card = contexts({"resnet50_8xb32_in1k": "", "resnet18_8xb32_in1k": ""}, zoo="torchvision")
     (note,) = check_card(card)
     assert note.message == "the built-in name map is for timm, where resnet50_8xb32_in1k is resnet50"

@@ -278,7 +278,7 @@ def test_53_a_bill_of_materials_is_valid_by_the_published_schema(case, monkeypat
     _validate(document)
 
 
-def test_53_the_hash_of_a_file_at_hand_is_written_and_no_other(case):
+def test_53_only_the_hash_of_a_local_file_is_written(case):
     case("10")
     components = json.loads(bill_of("card.md"))["components"]
     digest = hashlib.sha256(b"same bytes").hexdigest()

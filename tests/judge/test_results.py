@@ -232,7 +232,7 @@ def test_a_changed_network_makes_a_result_outdated_and_the_reason_says_what_chan
     assert "weights net-12345678.pth" in stuck.reasons[need, "Digits"]
 
 
-def test_a_name_that_looks_like_a_digest_and_is_none_is_not_trusted(planned, tmp_path):
+def test_a_name_that_looks_like_a_digest_but_is_not_one_is_not_trusted(planned, tmp_path):
     need, first = planned(None, weights="one")
     recorded = replace(evaluated(), inputs=first.jobs[0].inputs)
     need, again = planned(recorded, weights="two")

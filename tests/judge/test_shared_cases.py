@@ -159,7 +159,7 @@ def test_41_a_header_without_an_index_does_not_hide_the_comment(case):
     assert not reading.findings
 
 
-def test_43_models_keyed_by_name_are_told_apart_from_a_model_without_a_name(case):
+def test_43_models_keyed_by_name_differ_from_a_model_without_a_name(case):
     result = run(case("43"))
     assert result.exit == 1
     assert findings(result) == [("card.md", 6)]

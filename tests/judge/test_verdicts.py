@@ -172,7 +172,7 @@ def test_a_tolerance_loosens_or_tightens_a_field(judge, spec, verdict):
     assert verdicts(report) == [("Parameters", verdict)]
 
 
-def test_swapped_counts_are_said_to_be_swapped_and_fixed(judge):
+def test_swapped_counts_are_reported_as_swapped_and_fixed(judge):
     report = judge("FLOPs: 322\nParameters: 55376")
     assert [one["explanation"] for one in report["claims"]] == [
         "The two are swapped: Parameters on line 7 has the value of this one.",
@@ -181,6 +181,6 @@ def test_swapped_counts_are_said_to_be_swapped_and_fixed(judge):
     assert [one["fix"]["text"] for one in report["findings"] if one["fix"]] == ["55376", "322"]
 
 
-def test_zero_is_said_not_to_be_a_count(judge):
+def test_zero_is_reported_as_not_a_count(judge):
     (claim,) = judge("Parameters: 0")["claims"]
     assert claim["explanation"] == "0 is not a count."

@@ -111,7 +111,7 @@ def test_the_parameters_given_as_flops_are_noticed() -> None:
     assert describe(found, (32, 32)) == "exactly the number of parameters, not the multiply-adds"
 
 
-def test_what_was_counted_besides_is_said() -> None:
+def test_what_was_counted_besides_is_stated() -> None:
     norm = 2 * (64 * 112 * 112 + 128 * 56 * 56)
     pool = 128 * (56 * 56 + 1)
     stated = count_at((224, 224), [64, 128]) - 10 * 128 + norm + pool
@@ -121,7 +121,7 @@ def test_what_was_counted_besides_is_said() -> None:
     assert found.left_out == ("classifier",)
 
 
-def test_left_out_parameters_are_said() -> None:
+def test_left_out_parameters_are_stated() -> None:
     found = explained(toy, "parameters", 322 - 90)
     assert found
     assert found.left_out == ("classifier",)
@@ -140,7 +140,7 @@ class WithAuxiliary(nn.Module):
         return self.main(x) + self.frozen.sum()
 
 
-def test_parts_that_do_not_run_and_frozen_ones_are_told_apart() -> None:
+def test_parts_that_do_not_run_and_frozen_ones_are_distinguished() -> None:
     idle = explained(WithAuxiliary, "parameters", 322 + 5)
     assert idle
     assert idle.left_out == ("parts that do not run in eval mode",)
@@ -157,7 +157,7 @@ def test_what_chance_explains_is_not_claimed(field: str, stated: int, quantum: i
     assert explained(toy, field, stated, quantum) is None
 
 
-def test_close_is_said_to_be_close() -> None:
+def test_a_close_match_is_reported_as_close() -> None:
     found = explained(lambda: convnet([16, 32], classes=1000), "flops", round(count_at((32, 32), [16, 32]) * 1.2))
     assert found is None
     close = explained(lambda: convnet([64, 64]), "flops", 2 * count_at((32, 32), [64, 64]) + 1001)
@@ -329,5 +329,5 @@ def said(**more: Any) -> str:
         ),
     ],
 )
-def test_a_reader_is_told(more: dict[str, Any], clause: str) -> None:
+def test_a_reader_gets_the_clause(more: dict[str, Any], clause: str) -> None:
     assert said(**more) == clause

@@ -75,7 +75,7 @@ class Block(nn.Module):
         (lambda: Block(4, 1, gated=True), {"Squeeze-and-Excitation Block", "Sigmoid"}),
     ],
 )
-def test_blocks_are_told_by_their_convolutions(build: Any, present: set[str]) -> None:
+def test_blocks_are_recognised_by_their_convolutions(build: Any, present: set[str]) -> None:
     for word in present:
         assert judged(build, word, (16, 8, 8)) == "present", word
 

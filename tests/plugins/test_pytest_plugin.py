@@ -192,8 +192,8 @@ def test_blocks_are_reported_with_the_readers_code_and_the_reasons_of_skips(
     assert "pytest_plugin.py" not in done.stdout.str()
 
 
-def test_other_plugins_are_told_the_message_of_a_failure() -> None:
-    assert str(pytest_plugin._ProofError("page.md", 3, "NameError: x", ["x"])) == "NameError: x"
+def test_other_plugins_get_the_message_of_a_failure() -> None:
+    assert str(pytest_plugin._BlockError("page.md", 3, "NameError: x", ["x"])) == "NameError: x"
 
 
 def test_a_stated_output_is_shown_with_the_line_that_differs(pytester: pytest.Pytester, site: Path) -> None:

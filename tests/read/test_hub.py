@@ -66,7 +66,7 @@ def test_a_model_of_the_comment_wins_over_the_same_one_of_the_header(write):
 
 
 @pytest.mark.parametrize("index", ["", " 1", " []", " {}", " [1, 2]", "\n- name: net\n  results: 3"])
-def test_an_index_that_is_none_ends_in_findings_and_not_in_an_exception(write, index):
+def test_an_invalid_index_ends_in_findings_and_not_in_an_exception(write, index):
     reading = read_cards([write("README.md", f"---\nmodel-index:{index}\nlicense: mit\n---\n")])
     assert reading.cards[0].header.plain()["license"] == "mit"
 

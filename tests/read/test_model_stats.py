@@ -92,7 +92,7 @@ def test_an_image_size_may_be_one_side_or_a_shape(write, stated, size):
     assert claim.size == size
 
 
-def test_a_number_without_a_unit_is_not_taken_for_a_count(write):
+def test_a_number_without_a_unit_is_not_read_as_a_count(write):
     (claim,) = claims_of(write, "# Model card for a\n\n- Model Stats:\n  - Params: 25.6\n")
     assert claim.number is None
     assert "states a unit" in claim.unread

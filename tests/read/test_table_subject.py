@@ -132,7 +132,7 @@ ERRORS = [
 
 
 @pytest.mark.parametrize(("caption", "rows", "errors"), ERRORS)
-def test_error_rates_are_told_by_words_or_by_all_rows(write, caption, rows, errors):
+def test_error_rates_are_recognised_by_words_or_by_all_rows(write, caption, rows, errors):
     text = f"{caption}\n\n| Model | Top1 | Top5 | Params (M) |\n| --- | --- | --- | --- |\n"
     text += "".join(f"{line} 1.5 |\n" for line in f"| a1 {rows}".splitlines())
     (card,) = read_cards([write("README.md", text)]).cards

@@ -18,7 +18,7 @@ from sites import CARD, ONE_JOB, OTHER, write_site
 from cardproof.build import render
 from cardproof.core.cache import Cache, cache_path
 from cardproof.core.settings import load_settings
-from cardproof.render.incremental import open_memory
+from cardproof.render.incremental import open_report_store
 from cardproof.render.output.paths import page_templates, site_folders
 from cardproof.report.run import Run
 from cardproof.report.terminal import json_of
@@ -60,7 +60,7 @@ def test_a_second_build_takes_no_card_through_the_flow_and_says_the_same(site):
 
 
 def test_a_warm_build_holds_the_long_lists_of_its_cards_packed(site):
-    memory = open_memory(load_settings(site / "mkdocs.yml"), site / "docs/models")
+    memory = open_report_store(load_settings(site / "mkdocs.yml"), site / "docs/models")
     lists = memory.cards["templates/models/tiny.md"].report.full()
     held = memory.cache.entry(f"cards {memory.site}", "templates/models/tiny.md").value["lists"]
     assert len(lists.claims) == 3
@@ -205,7 +205,7 @@ def test_a_template_that_fails_is_reported_and_remembered_by_nobody(site):
 
 
 @pytest.mark.parametrize("junk", [b"", b"junk" * 500])
-def test_a_cache_that_is_none_is_started_anew(site, junk):
+def test_an_invalid_cache_is_replaced(site, junk):
     assert cache_path().is_file()
     cache_path().write_bytes(junk)
     assert build(site).exit == 0

@@ -148,7 +148,7 @@ def test_the_viewer_finds_the_file_that_a_record_has(name):
     assert found == (f"{name}.json" if file_name(name) == f"{name}.json" else None)
 
 
-def test_a_way_of_counting_is_said_in_words():
+def test_a_way_of_counting_is_described_in_words():
     way = {
         "field": "flops", "stated": 8, "value": 8, "exact": True, "input": [224, 285], "factor": "2", "classes": None,
         "counted": ["batch norm"], "left_out": ["classifier"], "note": "",

@@ -178,7 +178,7 @@ def test_a_record_goes_with_its_card(site):
     assert len(list((site / "docs/evidence/snippets").glob("*.json"))) == 1
 
 
-def test_snippets_that_are_not_run_are_said_not_to_be(site):
+def test_snippets_that_are_not_run_are_reported(site):
     result = run(site, run=False)
     assert result.snippets_ran == 0
     assert "Snippets not run" in page(site)

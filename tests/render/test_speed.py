@@ -197,7 +197,7 @@ def test_speeds_of_an_engine_name_it_and_are_not_mixed_with_torch_s(site, engine
     assert f", {engine} {version(engine)} in float32, 2 images" in (site / "docs/models/tiny.md").read_text()
 
 
-def test_an_engine_that_is_missing_is_said(monkeypatch):
+def test_a_missing_engine_is_reported(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"--engine openvino: .*pip install 'cardproof\[export\]'"):
         current_conditions("cpu", 1, 1, "openvino")
@@ -205,7 +205,7 @@ def test_an_engine_that_is_missing_is_said(monkeypatch):
 
 
 @pytest.mark.slow
-def test_what_cannot_be_timed_is_said_and_the_others_are_timed(site):
+def test_what_cannot_be_timed_is_reported_and_the_others_are_timed(site):
     (site / "templates/models/third.md").write_text(scored(CARD.replace("Name: tiny\n", "Name: nothing\n"), 70))
     status, output = command("--seconds", "0", "--batch", "1", "-q")
     assert status == 1

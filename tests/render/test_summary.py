@@ -227,7 +227,7 @@ def test_a_cited_claim_names_its_source_and_shows_no_measured_value(site):
     assert cells[2:5] == ["70.1%", "", "70.1%<small>A paper</small>"]
 
 
-def test_disputed_claims_are_told_at_the_top_with_each_source(site):
+def test_disputed_claims_are_shown_at_the_top_with_each_source(site):
     sources = "".join(
         f"- {{Title: {title}, URL: 'https://example.org', Retrieved: '2026-01-01', Dataset: ImageNet,"
         f" Metrics: [Top 1 Accuracy], Values: {{tiny: ['{value}']}}}}\n"

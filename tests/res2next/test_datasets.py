@@ -79,7 +79,7 @@ def test_every_entry_of_the_registry_is_of_a_known_data_set() -> None:
         assert find_dataset(entry.dataset).num_classes == entry.num_classes
 
 
-def test_facts_are_told_without_torch() -> None:
+def test_facts_are_available_without_torch() -> None:
     code = (
         "import sys; from res2next.datasets import find_dataset, is_available, list_datasets;"
         "[(find_dataset(name).digests, is_available(find_dataset(name))) for name in list_datasets()];"

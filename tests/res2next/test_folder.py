@@ -342,7 +342,7 @@ def test_folders_for_another_number_of_classes_than_the_weights_know_are_refused
         (("--predictions", "found.txt"), "found.txt must end in .csv or .json"),
     ],
 )
-def test_wrong_usage_is_said_at_once(arguments: tuple[str, ...], message: str) -> None:
+def test_wrong_usage_is_reported_at_once(arguments: tuple[str, ...], message: str) -> None:
     done = run(*arguments)
     assert done.exit_code == 2
     assert message in done.stderr

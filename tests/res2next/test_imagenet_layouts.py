@@ -262,7 +262,7 @@ def test_without_a_place_the_message_says_what_to_fetch() -> None:
         open_dataset("ImageNet")
 
 
-def test_an_empty_folder_is_told_from_a_data_set(place: Place) -> None:
+def test_an_empty_folder_is_distinguished_from_a_data_set(place: Place) -> None:
     with pytest.raises(DataSetNotFound, match="a folder per class"):
         place.open()
 

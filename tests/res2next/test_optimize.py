@@ -215,7 +215,7 @@ def test_memory_is_kept_where_the_c_library_is_that_of_gnu(tmp_path):
 # --- ONNX ---
 
 
-def test_networks_that_cannot_be_exported_are_told_and_leave_no_file(tmp_path):
+def test_networks_that_cannot_be_exported_are_reported_and_leave_no_file(tmp_path):
     for network in (nn.Linear(2, 2), optimize(create_model("res2next_tiny"))):
         with pytest.raises(TypeError, match="is not a network of res2next: export_onnx takes"):
             export_onnx(network, tmp_path / "net.onnx")

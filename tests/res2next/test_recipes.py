@@ -312,7 +312,7 @@ def test_a_recipe_comes_out_of_a_log_as_it_went_in(name: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("text", ["", "epoch,step\n1,2\n", "# {}\n", '# {"recipe": 3}\n', "# [\n"])
-def test_what_is_no_log_is_said_to_be_none(text: str, tmp_path: Path) -> None:
+def test_what_is_not_a_log_is_reported(text: str, tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text(text)
     with pytest.raises(LogError, match=r"log\.csv is not a log of a training run"):

@@ -106,7 +106,7 @@ def test_weights_that_come_with_the_package_were_trained_by_a_recipe_for_them(en
 
 
 @pytest.mark.parametrize("name", ["res2net50d", "res2net101d"])
-def test_nothing_is_said_of_a_recipe_that_nobody_published(name: str) -> None:
+def test_no_recipe_is_stated_for_unpublished_ones(name: str) -> None:
     assert find(name).recipe is None
 
 

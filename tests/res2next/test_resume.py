@@ -117,7 +117,7 @@ def test_rows_after_the_checkpoint_are_cut_and_written_again(tmp_path: Path, unb
     assert numbers(tmp_path) == numbers(unbroken.log.parent)
 
 
-def test_a_damaged_checkpoint_is_told_of_and_the_one_before_it_taken(tmp_path: Path, unbroken: Trained) -> None:
+def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_loaded(tmp_path: Path, unbroken: Trained) -> None:
     stopped(tmp_path, 10)
     older, newer = list_checkpoints(tmp_path / "checkpoints")
     newer.write_bytes(newer.read_bytes()[:5000])
@@ -167,7 +167,7 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path) -> None:
     assert torch.equal(found.network["weight"], torch.ones(3))
 
 
-def test_all_that_differs_is_said(tmp_path: Path) -> None:
+def test_all_differences_are_reported(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, checkpoint(3, seed="0", model="a", same="x"))
     with pytest.raises(CheckpointError) as caught:
         load_checkpoint(tmp_path, {"seed": "1", "data": "d", "same": "x"}, print)

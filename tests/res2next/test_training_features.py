@@ -307,7 +307,7 @@ def test_tf32_is_called_so_where_convolutions_use_it(
         torch.backends.fp32_precision, cudnn.fp32_precision, cudnn.conv.fp32_precision = before
 
 
-def test_the_precision_is_told_at_the_start_and_logged(tmp_path: Path) -> None:
+def test_the_precision_is_reported_at_the_start_and_logged(tmp_path: Path) -> None:
     listening = Listening()
     done = trained(changed(PLAIN, ("epochs=1", "warmup_epochs=0")), tmp_path, listener=listening)
     assert "training on cpu in float32" in listening.notices

@@ -209,7 +209,7 @@ assert 'torch' not in sys.modules
 # --- Whether it is the file ---
 
 
-def test_a_truncated_file_is_told_from_another_file(tmp_path: Path) -> None:
+def test_a_truncated_file_is_distinguished_from_another_file(tmp_path: Path) -> None:
     path = put(tmp_path / FILE, CONTENT[:-1])
     with pytest.raises(TruncatedWeights, match=r"is truncated: 1,159 of the 1,160 bytes of tiny-.*; fetch .* again"):
         weights_path(entry(), path)
@@ -338,7 +338,7 @@ def test_offline_one_sentence_says_which_file_to_put_where(server: str, trouble:
     assert left_in_cache() == []
 
 
-def test_a_timeout_is_told_as_being_offline(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_timeout_is_reported_as_being_offline(monkeypatch: pytest.MonkeyPatch) -> None:
     def slow(*arguments: object, **options: object) -> None:
         raise TimeoutError("timed out")
 

@@ -227,7 +227,7 @@ def test_standard_error_is_no_output_where_the_runner_tells_them_apart():
     assert judge_block(made, BlockRun(True, (printed,)), "cpu").status == "pass"
 
 
-def test_numbers_of_weights_that_were_not_at_hand_are_not_compared_and_that_is_said():
+def test_numbers_of_missing_weights_are_not_compared_and_that_is_reported():
     made = block("print(0.5)\n# prints: 0.7\nprint(3)\n# prints: 3")
     outcome = judge_block(made, run(made), "cpu", values=False)
     assert outcome.status == "pass"

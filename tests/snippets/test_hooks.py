@@ -121,7 +121,7 @@ def test_outputs_that_differ_since_a_program_went_on_without_are_not_run(runner:
         "import urllib.request\nurllib.request.urlopen('no address')",
     ],
 )
-def test_an_error_of_its_own_fails_whatever_is_said_beside_it(runner: Runner, code: str) -> None:
+def test_an_error_of_its_own_fails_whatever_is_stated_beside_it(runner: Runner, code: str) -> None:
     assert [outcome.status for outcome in judged(runner, fences(code))] == ["fail"]
 
 

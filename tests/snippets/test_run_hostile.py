@@ -257,10 +257,11 @@ def test_the_environment_of_the_build_cannot_be_read(namespaces: bool, user: str
 
 def test_without_landlock_the_build_hides_itself() -> None:
     script = (
-        f"{_AS_USER}import os, subprocess\nfrom cardproof.snippets.run.isolation import hidden\n"
+        f"{_AS_USER}import os, subprocess\nfrom cardproof.snippets.run.isolation import hide_process\n"
         "def seen():\n    command = ['cat', f'/proc/{os.getpid()}/environ']\n"
         "    return b'sesame' in subprocess.run(command, capture_output=True).stdout\n"
-        "with hidden():\n    with hidden():\n        inner = seen()\n    outer = seen()\nprint(inner, outer, seen())"
+        "with hide_process():\n    with hide_process():\n        inner = seen()\n    outer = seen()\n"
+        "print(inner, outer, seen())"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TOKEN": "sesame"}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)

@@ -61,7 +61,7 @@ def test_output_of_c_code_belongs_to_its_statement(page: Pages) -> None:
     assert [item.text for item in ran.printed[2:]] == ["from C\n", "after\n"]
 
 
-def test_standard_error_keeps_its_place_and_is_told_apart(page: Pages) -> None:
+def test_standard_error_keeps_its_place_and_is_distinguished(page: Pages) -> None:
     code = (
         "import sys\ndef f():\n    for k in range(3):\n        print('out', k)\n"
         "        print('err', k, file=sys.stderr)\nf()"

@@ -221,7 +221,7 @@ def test_a_zoo_without_a_list_of_models_cannot_tell_a_name():
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
 @pytest.mark.parametrize("spec", ["own.py:build", "package:build"])
-def test_what_is_named_like_a_source_file_and_is_none_is_left_out(tmp_path, monkeypatch, spec):
+def test_what_is_named_like_a_source_file_but_is_not_one_is_left_out(tmp_path, monkeypatch, spec):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     folder = tmp_path / "package" if spec.startswith("package") else tmp_path

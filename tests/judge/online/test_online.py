@@ -206,7 +206,7 @@ def test_of_a_host_that_never_answers_three_addresses_are_asked(write):
     assert links.left_out == {"3 addresses of its host had no answer": 6}
 
 
-def test_progress_is_told_up_to_the_last_address(write):
+def test_progress_is_reported_up_to_the_last_address(write):
     told = []
 
     def at_once(url, _):
@@ -348,7 +348,7 @@ def test_answers_grow_old():
 
 
 @pytest.mark.parametrize("value", [None, [], {"url": 3}, {"url": "x", "state": "gone", "asked": "then"}])
-def test_an_answer_that_is_none_is_asked_again(value):
+def test_after_an_invalid_answer_the_address_is_asked_again(value):
     with closing(Cache(cache_path())) as cache:
         cache.put((KIND, [Entry("x", {}, value)]))
     assert fresh_answers(["x"]) == {}
@@ -386,7 +386,7 @@ def test_of_one_host_only_so_many_are_asked(write):
     assert (links.counts["reachable"], links.counts["not-run"]) == (200, 10)
 
 
-def test_without_a_network_nothing_is_said_of_any_link(write):
+def test_without_a_network_no_link_is_reported(write):
     def nothing(url, _):
         return Answer(url, "unreachable", None, "Temporary failure in name resolution", "2026-11-25T00:00:00Z", True)
 

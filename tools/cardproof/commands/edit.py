@@ -123,7 +123,7 @@ def _parse_edit(text: str, header: Mapping) -> tuple[str, str, bool]:
 
 
 def _check_name(text: str, field: str, node: Node | None) -> None:
-    """Refuse a field that holds results, is inside of another, or is a misspelt one; one of the header is taken."""
+    """Refuse a field that holds results, is inside another, or is misspelt; fields that the header has are accepted."""
     if field.lower() == "model-index" or (node is None and field.lower().startswith(("model-index.", "model-index["))):
         raise InputError(f"{text}: results are not written as fields; --result adds a result or replaces its value")
     if node is not None or field in _HUB_FIELDS | _PAGE_FIELDS:
@@ -135,7 +135,7 @@ def _check_name(text: str, field: str, node: Node | None) -> None:
 
 
 def _warning_of(field: str, header: Mapping) -> str:
-    """Return a warning about a new field that is not a usual one, or an old one that looks misspelt; mostly empty."""
+    """Return a warning about a new field that is unusual, or an old one that looks misspelt; usually empty."""
     known = header.get(field) is not None and not nearest_word(field, _HUB_FIELDS)
     if known or field in _HUB_FIELDS | _PAGE_FIELDS:
         return ""
@@ -202,7 +202,7 @@ def fix_files(findings: Iterable[Finding], *, unsafe: bool = False) -> dict[Path
             for span in _header_and_indexes(source)[1]:
                 fixes += indentation_fixes(source, span.yaml_start, span.yaml_end)
         try:
-            if fixes and (after := _edited(path, fixes)) is not None:
+            if fixes and (after := _text_after_fixes(path, fixes)) is not None:
                 check_link(path)
                 fixed[path], contents[path] = fixes, after
         except EditError as error:
@@ -236,20 +236,20 @@ def _compatible_fixes(findings: list[Finding]) -> list[Fix]:
     return sorted((fix for fix in chosen if fix not in conflicting), key=lambda fix: (fix.line, fix.column))
 
 
-def _edited(path: Path, fixes: list[Fix]) -> str | None:
+def _text_after_fixes(path: Path, fixes: list[Fix]) -> str | None:
     """Return the text of a file after fixes, None if it is the same. Raises EditError if other values would change."""
     before = path.read_bytes().decode("utf-8")
     after = apply_fixes(before, fixes)
     if after == before:
         return None
-    old, new = Counter(_leaves(path, before)), Counter(_leaves(path, after))
+    old, new = Counter(_values_with_keys(path, before)), Counter(_values_with_keys(path, after))
     same_keys = Counter(keys for keys, _ in old.elements()) == Counter(keys for keys, _ in new.elements())
     if old and (not same_keys or sum((old - new).values()) > len(fixes)):
         raise EditError("the fixes would change other values; nothing was written")
     return after
 
 
-def _leaves(path: Path, text: str) -> Iterator[tuple[tuple[Any, ...], str]]:
+def _values_with_keys(path: Path, text: str) -> Iterator[tuple[tuple[Any, ...], str]]:
     """Yield a file's values, each behind the keys that lead to it: of its YAML as it is meant, or else of its text."""
     source = Source(path.name, path, text.removeprefix(_BOM))
     header, indexes = _header_and_indexes(source)

@@ -12,7 +12,7 @@ from cardproof.render.reference import terminal_page
 
 
 def _complete_check(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete the name of a check or the word in brackets of a finding."""
+    """Complete the name of a check, or of a finding (its word in brackets)."""
     return [
         CompletionItem(word, help=check.page.partition(":")[0].strip())
         for word, check in sorted(checks_by_word().items())

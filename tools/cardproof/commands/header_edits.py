@@ -33,7 +33,7 @@ RESULT_KEYS = {
     "source": ("source", "name"),
     "source_url": ("source", "url"),
 }
-"""Word of a result on the command line -> where it stands in the header."""
+"""Word of a result on the command line -> its place in the header."""
 _REQUIRED = ("task", "dataset", "metric", "value")
 _ENDINGS = (*MARKDOWN, ".markdown")
 _BOM = "\ufeff"
@@ -71,7 +71,7 @@ class Header:
         self._bom = text[:1] if text.startswith(_BOM) else ""
         self._text = self._old = text.removeprefix(_BOM)
         self._end = "\r\n" if "\r\n" in text else "\n"
-        self._span, fields = _read(path, self._text)
+        self._span, fields = _read_header(path, self._text)
         if self._span is None and opens_header(self._text):
             raise InputError(f"{show_path(path)}: the header is never closed; add a line '---' below its last field")
         if fields is None:
@@ -94,9 +94,9 @@ class Header:
         if not isinstance(node, Scalar):
             message = f"the field '{field}' has several values; FIELD+=VALUE adds one"
             raise InputError(f"{show_path(self.path)}: {message}")
-        typed = _typed(value, node.value)
+        typed = _as_old_type(value, node.value)
         clear = bool(node.style) or not isinstance(typed, str) or _is_plain_text(typed)
-        if node.value is not None and clear and _exactly(node.value, typed):
+        if node.value is not None and clear and _are_identical(node.value, typed):
             return False
         return self._replace(node, typed, field)
 
@@ -112,7 +112,7 @@ class Header:
         if node.value == value:
             return False
         old = "" if node.value is None else f"{self._text[node.start : node.end]}, "
-        texts = (self._replaced(node, f"[{old}{new}]") for new in _ways(value))
+        texts = (self._text_with_value(node, f"[{old}{new}]") for new in _notations(value))
         return self._change(texts, [value] if node.value is None else [node.value, value], field)
 
     def add_result(self, words: MappingOf[str, str]) -> bool:
@@ -126,7 +126,7 @@ class Header:
             name = model or self.path.resolve().parent.name
             return self._append("model-index", [{"name": name, "results": [result]}])
         models = index.items if isinstance(index, Sequence) else []
-        chosen = [at for at, one in enumerate(models) if model is None or _plain(one, "name") == model]
+        chosen = [at for at, one in enumerate(models) if model is None or _plain_value(one, "name") == model]
         entry = models[chosen[0]] if len(chosen) == 1 else None
         if not isinstance(entry, Mapping):
             raise InputError(f"{show_path(self.path)}: name one model of the header's model-index with model=NAME")
@@ -147,28 +147,28 @@ class Header:
                 value, new = one.get("value"), metric["value"]
                 if not isinstance(value, Scalar):
                     raise self._error("the metric has no value that could be replaced; write it in the file")
-                changes = not _exactly(value.value, new)
+                changes = not _are_identical(value.value, new)
                 return changes and self._replace(value, new, "model-index", *keys, number, "value")
         return self._insert(metrics, metric, "model-index", *keys)
 
     def _error(self, message: str) -> EditError:
         return EditError(f"{show_path(self.path)}: {message}")
 
-    def _replaced(self, node: Scalar, text: str) -> str:
+    def _text_with_value(self, node: Scalar, text: str) -> str:
         """Return the text of the file with a value replaced; one that is missing follows its colon."""
         space = " " if node.start == node.end else ""
         return self._text[: node.start] + space + text + self._text[node.end :]
 
-    def _with(self, position: int, text: str) -> str:
+    def _text_with_insertion(self, position: int, text: str) -> str:
         return self._text[:position] + text + self._text[position:]
 
     def _replace(self, node: Scalar, value: Any, field: str, *keys: str | int) -> bool:
         if node.style in ("|", ">") or "\n" in self._text[node.start : node.end]:
             raise EditError(f"{node.place}: this value cannot be edited on its line; edit it in the file")
-        ways = list(_ways(value))
+        ways = list(_notations(value))
         if node.style:
             ways.sort(key=lambda way: way[:1] != node.style)
-        return self._change((self._replaced(node, way) for way in ways), value, field, *keys)
+        return self._change((self._text_with_value(node, way) for way in ways), value, field, *keys)
 
     def _append(self, field: str, value: Any) -> bool:
         """Add a field at the end of the header, or a header to a file without one."""
@@ -176,24 +176,24 @@ class Header:
         if self._span is None:
             text = f"---{self._end}{lines}---{self._end}{self._end if self._text.strip() else ''}{self._text}"
         else:
-            text = self._with(self._span.yaml_end, lines)
+            text = self._text_with_insertion(self._span.yaml_end, lines)
         return self._change([text], value, field)
 
     def _insert(self, node: Sequence, item: Any, field: str, *keys: str | int) -> bool:
         """Add an item at the end of a list: on lines of its own, or before the bracket that closes it."""
         if self._text[node.start : node.start + 1] == "[":
             before = ", " if node.items else ""
-            ways = _ways(item) if isinstance(item, str) else [json.dumps(item)]
-            texts = [self._with(node.end - 1, before + way) for way in ways]
+            ways = _notations(item) if isinstance(item, str) else [json.dumps(item)]
+            texts = [self._text_with_insertion(node.end - 1, before + way) for way in ways]
         else:
             end = self._text.find("\n", end_of(node)) + 1 or len(self._text)
             indent = " " * (node.place.column - 1)
             lines = (f"{indent}{line}{self._end}" for line in to_yaml([item]).splitlines())
-            texts = [self._with(end, "".join(lines))]
+            texts = [self._text_with_insertion(end, "".join(lines))]
         return self._change(texts, [*node.plain(), item], field, *keys)
 
     def _change(self, texts: Iterable[str], value: Any, field: str, *keys: str | int) -> bool:
-        """Take the first of some texts that has the changed header, and all else as it was. Raises EditError."""
+        """Use the first text whose header has the change and whose rest is unchanged. Raises EditError."""
         wanted = self.fields.plain()
         known = self.fields.entries.get(field.lower())
         *parents, last = (known[0].text if known else field, *keys)
@@ -203,15 +203,15 @@ class Header:
         inner[last] = value
         rest = self._text[self._span.end :] if self._span else self._text
         for text in texts:
-            span, fields = _read(self.path, text)
-            if fields is not None and text.endswith(rest) and _exactly(fields.plain(), wanted):
+            span, fields = _read_header(self.path, text)
+            if fields is not None and text.endswith(rest) and _are_identical(fields.plain(), wanted):
                 self._text, self._span, self.fields = text, span, fields
                 return True
         raise self._error("the header cannot hold this in its layout; nothing was written, edit it in the file")
 
 
 def result_of(words: MappingOf[str, str]) -> dict[str, Any]:
-    """Return a result as the header has it; ``words`` are keys of RESULT_KEYS, and ``model``.
+    """Return a result in the form of the header; ``words`` has keys of RESULT_KEYS, and ``model``.
 
     Raises InputError if one is missing or unknown.
     """
@@ -226,14 +226,14 @@ def result_of(words: MappingOf[str, str]) -> dict[str, Any]:
     parts: dict[str, dict[str, Any]] = {"task": {}, "dataset": {}, "metric": {}, "source": {}}
     for word, (part, key) in RESULT_KEYS.items():
         if word in words:
-            parts[part][key] = _typed(words[word], 0.0) if word == "value" else words[word]
+            parts[part][key] = _as_old_type(words[word], 0.0) if word == "value" else words[word]
     parts["dataset"].setdefault("name", words["dataset"])
     metric, source = parts.pop("metric"), parts.pop("source")
     return {**parts, "metrics": [metric], **({"source": source} if source else {})}
 
 
-def _read(path: Path, text: str) -> tuple[Span | None, Mapping | None]:
-    """Return where the header of a text is, and its fields: empty if it has none, None if they are not valid."""
+def _read_header(path: Path, text: str) -> tuple[Span | None, Mapping | None]:
+    """Return the span of a text's header, and its fields: empty if it has none, None if they are invalid."""
     source = Source(show_path(path), path, text)
     span = find_header(source)
     tree, findings = read_yaml(source, span.yaml_start, span.yaml_end) if span else (None, [])
@@ -244,7 +244,7 @@ def _read(path: Path, text: str) -> tuple[Span | None, Mapping | None]:
     return span, tree if isinstance(tree, Mapping) else None
 
 
-def _typed(value: str, old: Any) -> Any:
+def _as_old_type(value: str, old: Any) -> Any:
     """Return a value of the command line: a number or boolean if the old one is, else text."""
     if isinstance(old, bool):
         return {"true": True, "false": False}.get(value.lower(), value)
@@ -256,7 +256,7 @@ def _typed(value: str, old: Any) -> Any:
     return value
 
 
-def _ways(value: Any) -> Iterator[str]:
+def _notations(value: Any) -> Iterator[str]:
     """Yield the ways to write a value on one line, plain first."""
     if not isinstance(value, str):
         yield to_yaml(value).splitlines()[0]
@@ -291,11 +291,11 @@ def _same_data(one: Any, other: dict[str, Any]) -> bool:
     return all(data.get(key) == other["dataset"].get(key) for key in ("type", "config", "split", "revision"))
 
 
-def _exactly(one: Any, other: Any) -> bool:
+def _are_identical(one: Any, other: Any) -> bool:
     """Return whether two values are equal, types and order included: ``1`` is not ``1.0``, and not ``True``."""
     return json.dumps(one) == json.dumps(other)
 
 
-def _plain(node: Node, key: str) -> Any:
+def _plain_value(node: Node, key: str) -> Any:
     found = node.get(key) if isinstance(node, Mapping) else None
     return found.plain() if found is not None else None

@@ -43,8 +43,7 @@ def epilog(*examples: str) -> str:
 
 
 class PathType(click.Path):
-    """A path of the command line; refused are an empty one, an address, a name that no file can have, and links in a
-    circle."""
+    """A path on the command line; empty paths, web addresses, impossible names and circular links are refused."""
 
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None

@@ -148,7 +148,7 @@ def report_output(options: RunOptions) -> Output:
 def protect_inputs(
     outputs: Iterable[tuple[str, Path]], inputs: Iterable[Path], settings: Settings, config: Path | None
 ) -> None:
-    """Raise InputError if an output is an input, or a source of the site, under whatever name, or another output.
+    """Raise InputError if an output would overwrite an input, a source of the site or another output, by any name.
 
     ``outputs`` are options and their files.
     """
@@ -161,7 +161,7 @@ def protect_inputs(
         files[key] = option
         if path.is_dir():
             raise InputError(f"{show_path(path)}: this is a folder; {option} names a file")
-        if is_regular(path) and any(file_key(name) == key for name in (*inputs, *_sources(settings, config))):
+        if is_regular(path) and any(file_key(name) == key for name in (*inputs, *_site_inputs(settings, config))):
             raise InputError(f"{show_path(path)}: this is a card of this run, or another input; name another {option}")
 
 
@@ -174,7 +174,7 @@ def inputs_of_run(run: Run) -> Iterator[Path]:
             yield from (*files.paths, *(included.path for included in files.includes))
 
 
-def _sources(settings: Settings, config: Path | None) -> Iterator[Path]:
+def _site_inputs(settings: Settings, config: Path | None) -> Iterator[Path]:
     """Yield the settings of a site, the files that they name, its templates and its evidence."""
     yield config or settings.base / "mkdocs.yml"
     yield from (settings.path(path) for path in (settings.cited, settings.names, settings.speed) if path)

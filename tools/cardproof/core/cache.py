@@ -41,7 +41,7 @@ class Entry(Struct, frozen=True):
 
 
 class Cache:
-    """Results by kind and name, in SQLite: several builds may use it at once, and one is read without the others.
+    """Results by kind and name, in SQLite: several builds may use it at once, and each result is read by itself.
 
     A cache that fails is dropped: nothing is found in it and nothing stored for the rest of the build. A damaged file
     is removed, so that the next build starts a new one; a damaged row is as if it were missing.
@@ -66,12 +66,12 @@ class Cache:
 
     def entries(self, kind: str) -> dict[str, Entry]:
         """Return all results of a kind by their names; the caller compares their inputs."""
-        rows = self._run("SELECT name, inputs, value, seal FROM results WHERE kind = ?", kind)
+        rows = self._query("SELECT name, inputs, value, seal FROM results WHERE kind = ?", kind)
         found = (_entry(kind, *row) for row in rows)
         return {entry.name: entry for entry in found if entry}
 
     def entry(self, kind: str, name: str) -> Entry | None:
-        rows = self._run("SELECT name, inputs, value, seal FROM results WHERE kind = ? AND name = ?", kind, name)
+        rows = self._query("SELECT name, inputs, value, seal FROM results WHERE kind = ? AND name = ?", kind, name)
         return _entry(kind, *rows[0]) if rows else None
 
     def put(self, *groups: tuple[str, Iterable[Entry]]) -> None:
@@ -88,7 +88,7 @@ class Cache:
                 oldest = "DELETE FROM results WHERE rowid <= (SELECT max(rowid) FROM results) - ?"
                 self._database.execute(oldest, (MOST_KEPT,))
         except sqlite3.Error as trouble:
-            self._drop(trouble)
+            self._disable(trouble)
         except (ValueError, TypeError, RecursionError):  # names may be no text, and values may be nested too deeply
             return
 
@@ -96,20 +96,20 @@ class Cache:
         with suppress(sqlite3.Error):
             self._database.close()
 
-    def _run(self, query: str, *arguments: str) -> list[Any]:
+    def _query(self, query: str, *arguments: str) -> list[Any]:
         """Return the rows of a query; none once the cache is dropped."""
         if self._dropped:
             return []
         try:
             return self._database.execute(query, arguments).fetchall()
         except sqlite3.Error as trouble:
-            self._drop(trouble)
+            self._disable(trouble)
         except UnicodeEncodeError:  # a name with lone surrogates
             pass
         return []
 
-    def _drop(self, trouble: sqlite3.Error) -> None:
-        """Use the cache no more, and remove a file that no build could use."""
+    def _disable(self, trouble: sqlite3.Error) -> None:
+        """Stop using the cache, and remove its file if no build can use it."""
         self._dropped = True
         if _is_damage(trouble):
             self.close()
@@ -147,7 +147,7 @@ def _row(kind: str, entry: Entry) -> tuple[str, str, bytes, bytes, bytes]:
 
 
 def _entry(kind: str, name: Any, inputs: Any, value: Any, seal: Any) -> Entry | None:
-    """Return a stored row as an entry; None if it is not as it was stored."""
+    """Return a stored row as an entry; None if it is damaged."""
     try:
         if seal == _seal(kind, name, inputs, value):
             return Entry(name, unpack(inputs), unpack(value))
@@ -157,13 +157,13 @@ def _entry(kind: str, name: Any, inputs: Any, value: Any, seal: Any) -> Entry | 
 
 
 def _seal(kind: str, name: str, inputs: bytes, value: bytes) -> bytes:
-    """Return what shows that a row is damaged, or was written by something else."""
+    """Return the digest that shows whether a row is damaged, or was written by another program."""
     head = f"{kind}\0{name}\0{len(inputs)}\0".encode()
     return hashlib.blake2b(head + inputs + value, digest_size=16).digest()
 
 
 def pack(data: Any) -> bytes:
-    """Return plain data as few bytes; what is not plain becomes text."""
+    """Return plain data, compressed; values that are not plain become text."""
     return zlib.compress(json.dumps(data, default=str).encode(), 1)
 
 

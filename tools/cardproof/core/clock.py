@@ -33,14 +33,14 @@ def build_time() -> str | None:
     if not text:
         return None
     try:
-        return _iso(datetime.fromtimestamp(int(text), UTC))
+        return _iso_time(datetime.fromtimestamp(int(text), UTC))
     except (ValueError, OverflowError, OSError):
         raise InputError(f"{VARIABLE}={text}: it is not a number of seconds since 1970") from None
 
 
 def now() -> str:
     """Return the time to record, in UTC, ISO 8601. Raises InputError like :func:`build_time`."""
-    return build_time() or _iso(datetime.now(UTC))
+    return build_time() or _iso_time(datetime.now(UTC))
 
 
 def recorded_environment(environment: Environment) -> Environment:
@@ -49,7 +49,7 @@ def recorded_environment(environment: Environment) -> Environment:
     return replace(environment, measured=when, seconds=0.0) if when and environment.measured else environment
 
 
-def _iso(when: datetime) -> str:
+def _iso_time(when: datetime) -> str:
     return when.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

@@ -29,7 +29,7 @@ class TemplatesError(Exception):
 
 
 def did_you_mean(word: str, known: Iterable[str], most: int = 3) -> str:
-    """Return a question with the known words that are most like one, behind a semicolon; empty if none is.
+    """Return ``; did you mean …?`` with the known words most similar to a word; empty if none is similar.
 
     Case and punctuation are ignored; a word that differs in nothing else is the only one.
     """

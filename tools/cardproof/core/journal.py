@@ -35,7 +35,7 @@ PATIENCE = 5.0
 
 
 class OutsideError(OSError):
-    """A file that is not written, since a link leads out of the folder that it should be in."""
+    """A file that is not written, since a link places it outside of its folder."""
 
 
 class Step(Struct, frozen=True):
@@ -80,11 +80,11 @@ def replace_files(
         target = follow_links(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f".{target.name[:40]}.{token}-{number}{SUFFIX}")
-        before[target], written[temporary] = _content(target), content
+        before[target], written[temporary] = _read_content(target), content
         steps.append(Step(target, temporary, _digest(before[target]), _digest(content)))
     for path in removed:
         target = path.parent.resolve() / path.name
-        before[target] = _content(target)
+        before[target] = _read_content(target)
         steps.append(Step(target, None, _digest(before[target]), ""))
     if not steps:
         return
@@ -201,10 +201,10 @@ def tidy_site(evidence: Path, base: Path, outputs: Iterable[Path], root: Path) -
 
 def _finish(steps: list[Step], whole: bool) -> None:
     """Do the steps that are left if that makes all files new, or remove the temporary files. Raises OSError."""
-    todo = [step for step in steps if _digest(_content(step.target)) != step.new]
+    todo = [step for step in steps if _digest(_read_content(step.target)) != step.new]
     ready = all(
-        _digest(_content(step.target)) == step.old
-        and (step.temporary is None or _digest(_content(step.temporary)) == step.new)
+        _digest(_read_content(step.target)) == step.old
+        and (step.temporary is None or _digest(_read_content(step.temporary)) == step.new)
         for step in todo
     )
     for step in todo if whole and ready else ():
@@ -254,7 +254,7 @@ def _lock(path: Path) -> Iterator[None]:
                 name.unlink()
 
 
-def _content(path: Path) -> bytes | None:
+def _read_content(path: Path) -> bytes | None:
     return path.read_bytes() if is_regular(path) else None
 
 

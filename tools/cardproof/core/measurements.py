@@ -75,7 +75,7 @@ class Counts(Stored, frozen=True):
 
 
 class Unrun(Stored, frozen=True):
-    """What is known of a network that could be built and not be run."""
+    """What is known of a network that could be built but not run."""
 
     input_shape: tuple[int, int, int]
     """Channels, height, width of the image on which it could not be run."""
@@ -91,7 +91,7 @@ class Unrun(Stored, frozen=True):
 
     @property
     def reason(self) -> str:
-        """Why nothing is known that needs a run."""
+        """Why the values that need a run are missing."""
         return f"the network could not be run on one {'x'.join(map(str, self.input_shape))} image: {self.error}"
 
 
@@ -197,7 +197,7 @@ class Evaluated(Stored, frozen=True):
     """Inputs of the result, by name: it is valid while all of them are equal."""
     environment: Environment
     sources: tuple[tuple[str, str], ...] = ()
-    """As those of :class:`Evidence`: what a zoo of the user's own loaded and read for this result."""
+    """As those of :class:`Evidence`: what a custom zoo loaded and read for this result."""
 
 
 class Curve(Struct, frozen=True):
@@ -278,11 +278,11 @@ class Evidence(Stored, frozen=True):
     outdated: tuple[Evaluated, ...] = ()
     """Results of earlier weights, networks or methods, kept because measuring them again may take hours."""
     recipe: Recipe | None = None
-    """For zoos of the user's own: the zoo's description of the training."""
+    """For custom zoos: the zoo's description of the training."""
     takes: tuple[tuple[int, bool], ...] = ()
     """Sides of square images, and whether the network takes them, if a card states the smallest."""
     sources: tuple[tuple[str, str], ...] = ()
-    """Files and distributions that a zoo of the user's own loaded or read, with digest or version: its evidence is
+    """Files and distributions that a custom zoo loaded or read, with digest or version: its evidence is
     valid while they are equal. A file that it looked for and did not find is ``absent``; ``folder/*.json`` are the
     names of such files in a folder that it listed."""
     unrun: Unrun | None = None

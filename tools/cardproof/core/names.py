@@ -144,7 +144,7 @@ def _split_unit(field: str) -> tuple[str, str]:
 
 @cache
 def qualifier_of(field: str) -> str:
-    """Return what a field's name says in brackets that makes it another value: ``Params (backbone)``; mostly empty."""
+    """Return the words in brackets that make a field another value: ``Params (backbone)``; usually empty."""
     kind = kind_of(field)
     if kind not in ("parameters", "flops", "classes", "file size", *ACCURACIES):
         return ""
@@ -159,7 +159,7 @@ def qualifier_of(field: str) -> str:
 
 
 def says_another_value(words: str) -> bool:
-    """Return whether words in brackets behind a count or accuracy may make it another: ``24.7M (w/o head)``."""
+    """Return whether words in brackets after a count or accuracy may change its meaning: ``24.7M (w/o head)``."""
     plain = (word for word in re.split(r"[\s,;/]+", words.lower().strip(_MARKS)) if word)
     return not all(word in _BESIDE_COUNT | BESIDE_ACCURACY | _OF_SOURCES for word in plain)
 

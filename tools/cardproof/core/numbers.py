@@ -96,7 +96,7 @@ def parse_number(text: str, kind: Kind = "plain", scale: str = "") -> Number | N
 
 
 def parse_stated(text: str, kind: Kind = "plain", scale: str = "") -> Number | None:
-    """Parse a number that may be stated as "about" so much; None otherwise. Limits (``<``, ``up to``) are none."""
+    """Parse a number, possibly after "about"; None for other texts and for limits (``<``, ``up to``)."""
     match = _ABOUT.match(text) if len(text) <= MAX_TEXT else None
     number = parse_number(text[match.end() :] if match else text, kind, scale)
     return replace(number, about=True) if number and match else number

@@ -48,7 +48,7 @@ def in_repository(file: str) -> str | None:
 
 
 def suggest_file(path: Path) -> str:
-    """Return a question with the files beside a missing one whose names are most like its name; empty if none is."""
+    """Return a question with the files beside a missing file whose names are similar to its name; empty if none is."""
     try:
         others = [other.name for other, _ in zip(path.parent.iterdir(), range(5_000), strict=False) if other != path]
     except OSError:
@@ -92,7 +92,7 @@ def is_regular(path: Path) -> bool:
 
 
 def file_key(path: Path) -> object:
-    """Return what two names of one file have in common: links, hard links, ``..`` and the case of letters aside."""
+    """Return a key that all names of one file share, whatever links, hard links, ``..`` and case they use."""
     try:
         state = path.stat()
         return state.st_dev, state.st_ino

@@ -23,7 +23,7 @@ _TOKEN = re.compile(
     r"(?<![A-Za-z0-9_])(?:gh[pousr]_[A-Za-z0-9]{20}|github_pat_\w{20}|hf_[A-Za-z0-9]{20}|glpat-[\w-]{20}|"
     r"AKIA[0-9A-Z]{16}|AIza[\w-]{35}|xox[abprs]-[\w-]{10}|npm_[A-Za-z0-9]{30}|pypi-[\w-]{30})[\w-]*"
 )
-"""Tokens of services that can be told by their first letters."""
+"""Tokens of services that are recognised by their first letters."""
 
 PUBLIC_USERS = frozenset({"git", "hg", "svn", "anonymous"})
 """User names that everyone uses, without a password."""
@@ -37,7 +37,7 @@ _PLACEHOLDER = re.compile(
     r"(?:user(?:name)?|pass|password|passwd|pwd?|secret|(?:access_?)?token|(?:api_?)?key|test|foo|bar|demo|guest|public|"
     r"anonymous|changeme|abc(?:def)?)\d{0,6}|123\d*)"
 )
-"""What stands for a secret, or is one that everyone may use."""
+"""Placeholders for secrets, and secrets that everyone may use."""
 _BADGE = re.compile(r"badge|\.svg\b|\.png\b|codecov\.io|firebasestorage|shields\.io", re.IGNORECASE)
 """Pictures that a service serves by a token made to be published."""
 FEW_CHARACTERS = 8

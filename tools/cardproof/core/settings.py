@@ -180,7 +180,7 @@ def _trees(config: Path) -> list[Mapping]:
 
 
 def _site(trees: list[Mapping]) -> SiteSettings:
-    """Return the options of the site, of which the first file that has one decides; mkdocs itself validates them."""
+    """Return the options of the site, each from the first file that has it; mkdocs itself validates them."""
     texts: dict[str, str] = {}
     for tree in trees:
         for name in ("site_name", "site_description", "site_url", "docs_dir", "use_directory_urls"):
@@ -308,7 +308,7 @@ def parse_path(text: str) -> Path:
 
 
 def parse_images(text: str) -> Path:
-    """Return the path of a data set's images. Raises ValueError as :func:`parse_path`, and for images of one's own."""
+    """Return the path of a data set's images. Raises ValueError as :func:`parse_path`, and for user images."""
     if text.startswith("folder:"):
         raise ValueError("images of your own are not a published split, so no claim about one can be checked with them")
     return parse_path(text)

@@ -1,4 +1,4 @@
-"""Terminals: what is printed steers nothing, fails for no encoding, and ends as other tools do if nobody reads it.
+"""Terminals: output is escaped, is written in any encoding, and ends as that of other tools if nobody reads it.
 
 :func:`set_up_streams` puts a :class:`Terminal` before standard output and standard error, once, when the command line
 starts. So whatever prints (click, rich, ``print``) is covered, what a library prints included. Formats for other tools
@@ -53,7 +53,7 @@ def _escape(character: str) -> str:
 
 
 class Terminal(io.TextIOBase):
-    """Standard output or standard error, for people: escapes what steers, and writes whatever the encoding.
+    """Standard output or standard error, for people: escapes control characters, and writes in any encoding.
 
     It has no ``buffer``, so that libraries do not go round it to write in an encoding of their own.
     """
@@ -84,7 +84,7 @@ class Terminal(io.TextIOBase):
         try:
             self._stream.write(masked(safe) if len(safe) < 10_000 else safe)
         except (OSError, ValueError) as error:
-            self._give_up(error)
+            self._stop_writing(error)
         return len(text)
 
     def write_bytes(self, data: bytes) -> None:
@@ -97,13 +97,13 @@ class Terminal(io.TextIOBase):
                 buffer.write(data)
                 buffer.flush()
         except (OSError, ValueError) as error:
-            self._give_up(error)
+            self._stop_writing(error)
 
     def flush(self) -> None:
         try:
             self._stream.flush()
         except (OSError, ValueError) as error:
-            self._give_up(error)
+            self._stop_writing(error)
 
     def writable(self) -> bool:
         return True
@@ -114,7 +114,7 @@ class Terminal(io.TextIOBase):
     def fileno(self) -> int:
         return self._stream.fileno()
 
-    def _give_up(self, error: OSError | ValueError) -> None:
+    def _stop_writing(self, error: OSError | ValueError) -> None:
         """Drop what is still to be written. Raises SystemExit on standard output, as a signal ends other tools."""
         with suppress(OSError, ValueError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -137,15 +137,15 @@ def set_up_streams() -> None:
     for number, name, flags in ((0, "stdin", os.O_RDONLY), (1, "stdout", os.O_RDONLY), (2, "stderr", os.O_WRONLY)):
         stream = getattr(sys, name)
         if stream is None:
-            _fill(number, flags)
+            _occupy_closed_stream(number, flags)
             stream = open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False)  # noqa: SIM115
             setattr(sys, name, stream)
         if number and not isinstance(stream, Terminal):
             setattr(sys, name, Terminal(stream, ends=number == 1))
 
 
-def _fill(number: int, flags: int) -> None:
-    """Open nothing under the number of a closed stream."""
+def _occupy_closed_stream(number: int, flags: int) -> None:
+    """Open the null device under the number of a closed stream."""
     with suppress(OSError):
         os.fstat(number)
         return

@@ -98,7 +98,7 @@ Node = Scalar | Sequence | Mapping
 
 
 def items_of(node: Node) -> list[Node]:
-    """Return the entries of a list, or the one value that stands instead of it."""
+    """Return the entries of a list, or the one value in place of a list."""
     return node.items if isinstance(node, Sequence) else [node]
 
 
@@ -304,7 +304,7 @@ def _quote_hint(source: Source, place: Place, text: str, index: int) -> tuple[st
 
 
 def _indentation_hint(text: str, index: int) -> str | None:
-    """Return what is wrong with a line ``key: value`` that is valid in the column of the key above it."""
+    """Return a hint for a line ``key: value`` that would be valid in the column of the key above it."""
     first, line = _line_at(text, index)
     match = _INDENTED_KEY.match(line)
     if match is None:
@@ -377,7 +377,7 @@ def _dumper() -> type[yaml.SafeDumper]:
     import yaml
 
     class Dumper(yaml.SafeDumper):
-        """Writes nodes as well, and repeats what stands twice: the Hub knows no anchors."""
+        """Writes nodes as well, and repeats what occurs twice: the Hub does not accept anchors."""
 
         def ignore_aliases(self, data: Any) -> bool:
             return True

@@ -106,14 +106,14 @@ def changed_inputs(record: Record, wanted: Dependencies, state: Callable[[str, s
     if record.key == wanted.key:
         return " and ".join(sources)
     before = dict(record.inputs)
-    named = [_change(name, before[name], now) for name, now in wanted.inputs if before.get(name, now) != now]
+    named = [_describe_change(name, before[name], now) for name, now in wanted.inputs if before.get(name, now) != now]
     return " and ".join(named or sources) or "what it depends on"
 
 
 _DIGEST = re.compile(r"(?<!\s)\s*+sha256:[0-9a-f]+")
 
 
-def _change(name: str, before: str, now: str) -> str:
+def _describe_change(name: str, before: str, now: str) -> str:
     """Describe a changed input, with both values unless they are digests."""
     old, new = (_DIGEST.sub("", text) or "none" for text in (before, now))
     return f"the {name}" if old == new else f"the {name} ({old}, now {new})"
@@ -192,7 +192,7 @@ def is_file(source: str, state: str) -> bool:
 
 
 def source_state(source: str, before: str = FILE) -> str:
-    """Return the state of a source now; ``before`` is an earlier one, which tells its kind.
+    """Return the current state of a source; ``before`` is an earlier state, which shows its kind.
 
     Empty if the source cannot be read, or is a distribution that is missing.
     """
@@ -217,11 +217,11 @@ def source_state(source: str, before: str = FILE) -> str:
 
 def load_record(path: Path) -> Record:
     """Read one record. Raises FileNotFoundError, TamperedError and NewerError like :func:`load_sealed`."""
-    return _possible(load_sealed(path, SCHEMA, Record), path)
+    return _require_possible(load_sealed(path, SCHEMA, Record), path)
 
 
-def _possible(record: Record, path: Path) -> Record:
-    """Return a record if a measurement can give its values, whoever wrote it and its seal; else raise TamperedError."""
+def _require_possible(record: Record, path: Path) -> Record:
+    """Return a record whose values a measurement can give; raise TamperedError for others, even with a right seal."""
     built = [part for part in (record.counts, record.unrun) if part]
     sides = [side for part in built for side in part.input_shape]
     sides += record.preprocessing.input_size if record.preprocessing else ()
@@ -250,15 +250,15 @@ OPTIONAL = ("takes", "unrun", "siblings", "stated_results", "near_names")
 def dump_record(evidence: Evidence) -> str:
     """Return the text of a record."""
     record = to_plain_data(evidence)
-    _leave_out(record, *OPTIONAL)
+    _omit_empty(record, *OPTIONAL)
     for result in (*record["evaluations"], *record["outdated"]):
-        _leave_out(result, "sources")
+        _omit_empty(result, "sources")
     if record["counts"]:
-        _leave_out(record["counts"], "uncounted", "merged")
+        _omit_empty(record["counts"], "uncounted", "merged")
     return dump_sealed(SCHEMA, record)
 
 
-def _leave_out(record: dict[str, Any], *fields: str) -> None:
+def _omit_empty(record: dict[str, Any], *fields: str) -> None:
     """Remove fields that are empty of most models; older records lack them."""
     for field_name in fields:
         if not record[field_name]:
@@ -278,13 +278,13 @@ class PrivateRecords:
         self._cache = open_cache()
 
     def of(self, need: Need) -> Iterator[Record]:
-        """Yield the records of a model: that with the same stated numbers, then the last one; not damaged ones."""
+        """Yield the records of a model, without damaged ones: that with the same stated numbers, then the latest."""
         for name in self._names(need):
             entry = self._cache.entry(KIND, name) if self._cache else None
             if entry is None or not isinstance(entry.value, str):
                 continue
             try:
-                record = _possible(parse_sealed(entry.value, cache_path(), SCHEMA, Record), cache_path())
+                record = _require_possible(parse_sealed(entry.value, cache_path(), SCHEMA, Record), cache_path())
             except (TamperedError, NewerError):
                 continue
             if record.model == need.model and dict(record.inputs) == entry.inputs:
@@ -339,7 +339,7 @@ def _differs_in_numbers_only(record: Record, need: Need, wanted: Dependencies) -
     asked = stated.split(", ")
     return before == now and (
         record.error is not None
-        or all(question_text(question) in asked or _is_met(question, record) for question in need.questions)
+        or all(question_text(question) in asked or _is_answered(question, record) for question in need.questions)
     )
 
 
@@ -350,7 +350,7 @@ def _is_of_size(record: Record, need: Need) -> bool:
     return record.refused is None and bool(record.counts and size and record.counts.input_shape[1:] == tuple(size))
 
 
-def _is_met(question: Question, record: Record) -> bool:
+def _is_answered(question: Question, record: Record) -> bool:
     if question.field == "flops":
         return record.counts is not None and equal_as_written(record.counts.multiply_adds, question.number)
     found = record.built if question.field == "parameters" else None

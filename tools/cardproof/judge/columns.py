@@ -107,7 +107,7 @@ def _set_aside_at_assumed_size(rows: list[Judged]) -> None:
             continue
         if judgement.explained and not {"other-size", "non-square"} & set(judgement.discrepancies):
             continue  # it was counted at the assumed size
-        size = "x".join(str(side) for side in row.context.of_run.input_shape[1:])
+        size = "x".join(str(side) for side in row.context.run_counts.input_shape[1:])
         row.set_aside(f"no image size is stated; {size} was assumed")
 
 
@@ -135,7 +135,7 @@ def _conventional_counts(row: Judged) -> dict[str, int]:
     """Return what is counted for the network of a row by each convention."""
     values = conventions_of(row.context, row.what)
     if row.what == "flops" and row.context.settings.flops == "multiply-adds":
-        values[TWICE] = 2 * row.context.of_run.multiply_adds
+        values[TWICE] = 2 * row.context.run_counts.multiply_adds
     return values
 
 
@@ -223,7 +223,7 @@ def _joint_ways(rows: list[Judged]) -> Iterator[tuple[str, list[Judged], tuple[s
     if by_key:
         key, fitting = max(by_key.items(), key=lambda entry: len(entry[1]))
         example = examples[key]
-        words = describe(replace(example, stated=example.value), fitting[0].context.of_run.input_shape[1:])
+        words = describe(replace(example, stated=example.value), fitting[0].context.run_counts.input_shape[1:])
         words = words.removeprefix("exactly ")
         yield (words[:1].upper() + words[1:], fitting, discrepancies_of(example))
 
@@ -247,16 +247,16 @@ def _general_form(found: Reproduction) -> Reproduction:
 
 
 def _drop_contradictions(rows: list[Judged]) -> None:
-    """Take back what siblings contradict: class counts and input sizes that few digits gave, each row another."""
+    """Withdraw class counts and input sizes that few digits gave and that differ between rows."""
     for part in ("classes", "input"):
-        told: dict[object, list[Judged]] = {}
+        by_value: dict[object, list[Judged]] = {}
         for row in rows:
             found = next((found for found in _exact_reproductions(row) if found.proved), None)
             value = getattr(found, part, None)
             if found and value is not None and row.stated.digits <= ROUNDED_DIGITS:
-                told.setdefault(value, []).append(row)
-        if len(told) > 1:
-            for row in (row for fitting in told.values() for row in fitting):
+                by_value.setdefault(value, []).append(row)
+        if len(by_value) > 1:
+            for row in (row for fitting in by_value.values() for row in fitting):
                 stated = shorten(row.claim.stated)
                 nothing = f"No known way of counting gives {stated} and the other numbers of its column."
                 row.judgement = replace(row.judgement, explanation=nothing, explained=False, discrepancies=("no-way",))

@@ -85,7 +85,7 @@ class Judged(Struct):
 
     @property
     def in_index(self) -> bool:
-        """Whether it stands in a model index, and is the card's own."""
+        """Whether it is in a model index and stated by the card itself, not published elsewhere."""
         return self.claim.column is None and not self.claim.published and self.context.model.form == "index"
 
     def set_aside(self, reason: str) -> None:
@@ -293,7 +293,7 @@ def _vote_of(one: Judged) -> bool | None:
 
 
 def _set_aside_other_networks(models: dict[str, list[Judged]], least: int, what: str) -> Finding | None:
-    """Set aside the refuted counts if no count at all holds of most models, and return the finding about it."""
+    """Set aside the refuted counts if most models have no count that is right, and return the finding about it."""
     off = sum(not any(map(_vote_of, counts)) for counts in models.values())
     if len(models) < least or off * 2 <= len(models):
         return None
@@ -307,7 +307,7 @@ def _set_aside_other_networks(models: dict[str, list[Judged]], least: int, what:
 
 
 def _set_aside_other_implementations(group: list[Judged]) -> Finding | None:
-    """Set aside exact counts of a table that nothing explains, and return the finding about them."""
+    """Set aside exact counts of a table that have no explanation, and return the finding about them."""
     off = [one for one in group if _is_of_a_program(one)]
     if not off:
         return None
@@ -327,7 +327,7 @@ def _is_of_a_program(one: Judged) -> bool:
 
 
 def _set_aside_other_ways(column: list[Judged], what: str) -> Finding | None:
-    """Set aside the refuted values of a column if most of it is off unexplained, and return the finding about it."""
+    """Set aside the refuted values of a column if most values are wrong without an explanation; return the finding."""
     off = [one for one in column if not _vote_of(one)]
     if len(off) * 2 <= len(column) or not any(one.judgement.verdict in SET_ASIDE for one in off):
         return None  # most hold, or all that do not are those of another implementation

@@ -157,7 +157,7 @@ class _Measuring:
 
 
 def _unless_equal(new: Measured, old: Measured | None) -> Measured:
-    """Return an old measurement in place of one that differs in nothing but its time: nothing is stale then."""
+    """Return the old measurement if the new one differs in its time only, so that nothing becomes stale."""
     if old is None:
         return new
     when = {"measured": old.environment.measured, "seconds": old.environment.seconds}

@@ -1,4 +1,4 @@
-"""Sources of a network: the files that a zoo of the user's own loads and reads, and its packages. Runs in a worker.
+"""Sources of a network: the files that a custom zoo loads and reads, and its packages. Runs in a worker.
 
 An audit hook of Python sees each file that is opened and each folder that is listed. It does not see what libraries in
 C or other processes read, environment variables, the network, and whether a file exists that is only asked for.
@@ -26,7 +26,7 @@ Sources = tuple[tuple[str, str], ...]
 """Names of files and distributions, with their digests or versions."""
 
 MOST_FILES = 10_000
-"""A network that reads more files is not measured: nobody could say afterwards whether one of them changed."""
+"""A network that reads more files is not measured, since changes of the files would go unnoticed."""
 
 SYSTEM = ("/proc", "/dev", "/sys", "/run", "/etc", "/usr", "/lib", "/lib64", "/bin", "/sbin", "/System", "/Library")
 """Folders that belong to the machine."""
@@ -39,7 +39,7 @@ _WRITES = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 
 @contextmanager
 def track_sources(spec: str, left_out: Iterable[Path] = ()) -> Iterator[Callable[[], Sources]]:
-    """Yield a function that returns what a zoo of the user's own loaded and read in the block; of others nothing."""
+    """Yield a function that returns what a custom zoo loaded and read in the block; of others nothing."""
     if spec in BUILT_IN:
         yield tuple
         return
@@ -101,7 +101,7 @@ class _OpenedFiles:
             flags = arguments[2]
             self._add(self.written if isinstance(flags, int) and flags & _WRITES else self.read, arguments[0])
         elif event in ("os.listdir", "os.scandir"):
-            if _is_zoos(sys._getframe().f_back):
+            if _is_listed_by_user(sys._getframe().f_back):
                 self._add(self.listed, arguments[0] or ".")
         elif event == "sqlite3.connect":
             self._add(self.read, arguments[0])
@@ -118,8 +118,8 @@ class _OpenedFiles:
             to.add(found)
 
 
-def _is_zoos(caller: FrameType | None) -> bool:
-    """Return whether code of the user's own lists a folder: not an import, and not a library on its own account."""
+def _is_listed_by_user(caller: FrameType | None) -> bool:
+    """Return whether code of the user's own lists a folder; imports and lists of libraries do not count."""
     while caller:
         if caller.f_code.co_filename.startswith(_IMPORTS):
             return False

@@ -69,8 +69,8 @@ def plan_evaluations(
     """
     force = force or Force()
     plan = Plan()
-    weights = _given(settings.weights, settings)
-    data = {name: _given(path, settings) for name, path in settings.data.items()}
+    weights = _existing_path(settings.weights, settings)
+    data = {name: _existing_path(path, settings) for name, path in settings.data.items()}
     for need in needs:
         known = records[need].evaluations + records[need].outdated if need in records else ()
         valid: list[Evaluated] = []
@@ -107,7 +107,7 @@ def _valid_or_job(
     ``again``: a valid result is measured again if that is possible.
     """
     inputs = inputs_of(need, dataset, zoo, network, None)
-    result = next((result for result in earlier if not _changes(result, inputs)), None)
+    result = next((result for result in earlier if not _changed_inputs(result, inputs)), None)
     if result and weights is None and not again:
         return result
     try:
@@ -119,11 +119,11 @@ def _valid_or_job(
         return result if result and weights is None else others
     if file:
         inputs = inputs_of(need, dataset, zoo, network, file)
-        result = next((result for result in earlier if not _changes(result, inputs)), None)
+        result = next((result for result in earlier if not _changed_inputs(result, inputs)), None)
     reason = _obstacle(need, dataset, file, data)
     if result and (reason or not again):
         return result
-    changed = " and the ".join(_changes(earlier[0], inputs)) if earlier else ""
+    changed = " and the ".join(_changed_inputs(earlier[0], inputs)) if earlier else ""
     if not reason:
         assert file is not None
         why = "forced" if result else f"stale: the {changed} changed" if earlier else "new"
@@ -180,7 +180,7 @@ def _obstacle(need: Need, dataset: str, weights: Path | None, data: Path | None)
     return f"not evaluated: needs {' and '.join(missing.values())} ({', '.join(missing)})" if missing else ""
 
 
-def _changes(result: Evaluated, inputs: tuple[tuple[str, str], ...]) -> list[str]:
+def _changed_inputs(result: Evaluated, inputs: tuple[tuple[str, str], ...]) -> list[str]:
     """Return the names of changed inputs; of missing weights only the file's name is compared."""
     recorded = dict(result.inputs)
     wanted = dict(inputs)
@@ -190,7 +190,7 @@ def _changes(result: Evaluated, inputs: tuple[tuple[str, str], ...]) -> list[str
     return changed or [f"source {name}" for name in changed_sources(result.sources)]
 
 
-def _given(path: Path | None, settings: Settings) -> Path | None:
+def _existing_path(path: Path | None, settings: Settings) -> Path | None:
     """Resolve a path of the settings. Raises InputError if it does not exist."""
     if path is None:
         return None

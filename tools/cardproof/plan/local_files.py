@@ -108,12 +108,12 @@ def find_local_files(
                         break
             with boundary(report, model.place, "code", f"in looking for the code of {model.name}"):
                 for folder, path, line in _code_paths(model):
-                    if is_regular(path) and resolve_inside(path, folder) and (code := _code(path, line)):
+                    if is_regular(path) and resolve_inside(path, folder) and (code := _definitions_in(path, line)):
                         files.paths.append(path)
                         files.code[model.key] = code
                         break
         with boundary(report, Place(card.file, 1, 1), "links", "in looking for the files that the card names"):
-            files.refused = tuple(dict.fromkeys(filter(None, map(_refused, card.models))))
+            files.refused = tuple(dict.fromkeys(filter(None, map(_refused_weights, card.models))))
             files.missing, looked_for = missing_files(card)
             files.paths += sorted(looked_for)
             if card.header:
@@ -200,7 +200,7 @@ def _below(folder: Path, name: str) -> Path | None:
     return path if path != folder and resolve_inside(path, hub_repository(folder) or folder) else None
 
 
-def _refused(model: Model) -> Finding | None:
+def _refused_weights(model: Model) -> Finding | None:
     """Return a note on a model's file of weights that is not read, since it is behind a link."""
     link = link_of(model, "Weights")
     if link is None or "://" in link.text or not is_regular(path := link.source.path.parent / link.text):
@@ -211,7 +211,7 @@ def _refused(model: Model) -> Finding | None:
     return Finding(link.place, "missing-file", "note", message, "--weights names a folder with files of weights")
 
 
-def _code(path: Path, line: int | None) -> LocalCode | None:
+def _definitions_in(path: Path, line: int | None) -> LocalCode | None:
     """Return the definitions in a source file; None if it is not valid Python."""
     try:
         if path.suffix != ".py" or path.stat().st_size > MAX_CODE:
@@ -267,7 +267,7 @@ def missing_files(card: Card) -> tuple[tuple[MissingFile, ...], set[Path]]:
                 candidates = list(_candidates(node.source.path.parent, name))
                 looked_for.update(candidates)
                 if not any(map(_exists, candidates)):
-                    missing += _missing(name_of_field, node, name, candidates)
+                    missing += _missing_candidate(name_of_field, node, name, candidates)
     return tuple(missing), looked_for
 
 
@@ -284,7 +284,7 @@ def licence_file(folder: Path) -> LicenceFile | None:
 
 
 def licences_in(text: str) -> tuple[str, ...]:
-    """Return the licences whose text stands in a text, by the Hub's names; empty if none is recognised."""
+    """Return the licences whose wording a text contains, by the Hub's names; empty if none is recognised."""
     words = " ".join(re.sub(r"[#*_>=]", " ", text).lower().split())
     found = [name for name, phrase in _PHRASES if phrase in words]
     if "bsd" in found:
@@ -318,7 +318,7 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _missing(in_field: str, node: Scalar, name: str, candidates: list[Path]) -> Iterator[MissingFile]:
+def _missing_candidate(in_field: str, node: Scalar, name: str, candidates: list[Path]) -> Iterator[MissingFile]:
     """Yield the missing file if its folder is there, with the nearest name in it.
 
     A name without a folder is missing only if a near one is there: it may be relative to any folder.

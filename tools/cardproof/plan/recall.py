@@ -53,7 +53,7 @@ def plan(
 ) -> dict[tuple[str, str], Need]:
     """Return the need of each model, by the file of its card and its name; ``names`` maps them to the zoo's names.
 
-    ``report`` gets the findings about models whose needs cannot be told; nothing of them is measured but their counts.
+    ``report`` gets the findings about models whose needs cannot be found out; only their counts are measured.
     """
     needs = {}
     for card in reading.cards:
@@ -92,7 +92,7 @@ class Recalled(Struct, frozen=True):
     valid: dict[Need, Record] = field(default_factory=dict)
     """Records with valid counts."""
     stored: dict[Need, Record] = field(default_factory=dict)
-    """All records, with all results on data sets as outdated ones: these depend on inputs of their own."""
+    """All records, with all results on data sets as outdated ones: results have further inputs."""
     stale: dict[Need, str] = field(default_factory=dict)
     """Changed inputs of the records that are not valid."""
     tampered: list[Path] = field(default_factory=list)
@@ -150,7 +150,9 @@ def plan_recall(
         if need not in failed and (need not in chosen or not force.counts(need.model))
     }
     missing = {
-        need: _why(need, recalled) for need in unique if need in chosen and need not in valid and need not in failed
+        need: _reason_to_measure(need, recalled)
+        for need in unique
+        if need in chosen and need not in valid and need not in failed
     }
     found = RecallPlan(digests, wanted, recalled, valid, missing, evaluations)
     for need, why in failed.items():
@@ -173,7 +175,7 @@ def recall(
     found = Recalled()
     state = cache(source_state)  # models of one zoo share most of its sources
     for need in needs:
-        records = list(_of_site(need, store, private is not None, found.tampered)) if store else []
+        records = list(_site_records(need, store, private is not None, found.tampered)) if store else []
         records += private.of(need) if private else ()
         if not records:
             continue
@@ -189,7 +191,7 @@ def recall(
     return found
 
 
-def _of_site(need: Need, folder: Path, in_audit: bool, tampered: list[Path]) -> Iterator[Record]:
+def _site_records(need: Need, folder: Path, in_audit: bool, tampered: list[Path]) -> Iterator[Record]:
     path = folder / file_name(need.model)
     try:
         record = load_record(path)
@@ -222,7 +224,7 @@ def record_note(need: Need, recalled: Recalled, changed: str = "") -> str:
     return f"; evidence of {record.environment.measured[:10]} is on record, but since then {changed} changed"
 
 
-def _why(need: Need, recalled: Recalled) -> str:
+def _reason_to_measure(need: Need, recalled: Recalled) -> str:
     if need in recalled.valid:
         return "forced"
     return f"stale: {recalled.stale[need]} changed" if need in recalled.stale else "new"

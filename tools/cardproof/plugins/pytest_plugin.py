@@ -78,10 +78,10 @@ def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> Gen
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Check the options and give the session its prover. Raises UsageError."""
+    """Check the options and create what the pages of the session share. Raises UsageError."""
     config.addinivalue_line("markers", "cardproof: a Python block of a Markdown page.")
-    prover = config.stash[_PROVER] = _Prover(config)
-    config.add_cleanup(prover.close)
+    shared = config.stash[_SHARED] = _SharedState(config)
+    config.add_cleanup(shared.close)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> MarkdownPage | None:
@@ -106,23 +106,23 @@ class MarkdownPage(pytest.File):
         from cardproof.core.terminal import printable
 
         try:
-            proofs = self.config.stash[_PROVER].proofs_of(self.path, named=self.session.isinitpath(self.path))
+            jobs = self.config.stash[_SHARED].pages_of_file(self.path, named=self.session.isinitpath(self.path))
         except (InputError, OSError) as trouble:
             raise self.CollectError(str(trouble)) from None
         except TemplatesError as trouble:
             found = [printable(f"{finding.place}: {finding.message}") for finding in trouble.findings]
             raise self.CollectError("\n".join(found)) from None
         names = _Names()
-        for finding in dict.fromkeys(finding for proof in proofs for finding in proof.findings):
+        for finding in dict.fromkeys(finding for job in jobs for finding in job.findings):
             if finding.severity == "error":
                 yield FindingItem.from_parent(self, name=names.next("finding"), finding=finding)
             else:
                 _warn_at_collection(finding.message, finding.place.file, finding.place.line)
-        for proof in proofs:
-            for number, (block, heading) in enumerate(zip(proof.blocks, proof.headings, strict=True)):
-                titled = names.title(block.name, proof.suffix) if block.name else ""
-                name = titled or names.next(heading or "block", proof.suffix)
-                yield BlockItem.from_parent(self, name=name, proof=proof, number=number)
+        for job in jobs:
+            for number, (block, heading) in enumerate(zip(job.blocks, job.headings, strict=True)):
+                titled = names.title(block.name, job.suffix) if block.name else ""
+                name = titled or names.next(heading or "block", job.suffix)
+                yield BlockItem.from_parent(self, name=name, job=job, number=number)
 
 
 class _Names:
@@ -169,7 +169,7 @@ class _Item(pytest.Item):
         """Show a failure as the reader's code, in pytest's own form, which xdist and JUnit reports preserve."""
         from _pytest._code.code import ReprEntry, ReprExceptionInfo, ReprFileLocation, ReprTraceback
 
-        if not isinstance(excinfo.value, _ProofError):
+        if not isinstance(excinfo.value, _BlockError):
             return super().repr_failure(excinfo, style)
         file, line, message, lines = excinfo.value.args
         where = ReprFileLocation(file, line, message)
@@ -180,20 +180,20 @@ class _Item(pytest.Item):
 class BlockItem(_Item):
     """One block of a page; the first that runs starts the whole page."""
 
-    def __init__(self, *, proof: _Proof, number: int, **arguments: Any) -> None:
-        block = proof.blocks[number]
+    def __init__(self, *, job: _PageJob, number: int, **arguments: Any) -> None:
+        block = job.blocks[number]
         super().__init__(file=block.file, line=block.line, **arguments)
-        self._proof = proof
+        self._job = job
         self._number = number
-        self.user_properties.append(("device", proof.device))
-        if proof.page.model:
-            self.user_properties.append(("model", proof.page.model))
+        self.user_properties.append(("device", job.device))
+        if job.page.model:
+            self.user_properties.append(("model", job.page.model))
 
     def runtest(self) -> None:
         """Report the outcome of the block. Raises pytest's exceptions for a skip and a failure."""
-        outcome = self.config.stash[_PROVER].outcomes(self._proof)[self._number]
+        outcome = self.config.stash[_SHARED].outcomes(self._job)[self._number]
         block, ran = outcome.block, outcome.ran
-        if self._proof.random:
+        if self._job.random:
             self.user_properties.append(("weights", "random"))
         for message in (*outcome.warnings, *(ran.warnings if ran else ())):
             _warn(message, block.file, block.line)
@@ -204,7 +204,7 @@ class BlockItem(_Item):
         if outcome.status == "skip":
             raise pytest.skip.Exception(outcome.message or "skipped without a reason", _use_item_location=True)
         if outcome.status == "fail":
-            raise _ProofError(*_failure_lines(outcome))
+            raise _BlockError(*_failure_lines(outcome))
 
 
 class FindingItem(_Item):
@@ -220,11 +220,11 @@ class FindingItem(_Item):
         found = self._finding
         message = printable(found.message)
         hint = (f"E   hint: {printable(found.hint)}",) if found.hint else ()
-        raise _ProofError(found.place.file, found.place.line, message, (f"E   {message}", *hint))
+        raise _BlockError(found.place.file, found.place.line, message, (f"E   {message}", *hint))
 
 
 @dataclass(eq=False)
-class _Proof:
+class _PageJob:
     """A page for one model on one device, with the outcomes of its blocks after the run."""
 
     page: Page
@@ -241,7 +241,7 @@ class _Proof:
     """Its networks had random weights."""
 
 
-class _Prover:
+class _SharedState:
     """The sites and processes that the pages of a session share."""
 
     def __init__(self, config: pytest.Config) -> None:
@@ -258,8 +258,8 @@ class _Prover:
         self._runners: dict[tuple[tuple[str, ...] | None, Limits | None], Runner] = {}
         self._gpu: bool | None = None
 
-    def proofs_of(self, path: Path, *, named: bool) -> list[_Proof]:
-        """Return the proofs of a file; none for a template that is not ``named`` itself.
+    def pages_of_file(self, path: Path, *, named: bool) -> list[_PageJob]:
+        """Return the pages of a file, one per model and device; none for a template that is not ``named`` itself.
 
         Raises InputError, TemplatesError and OSError.
         """
@@ -277,7 +277,7 @@ class _Prover:
         policy = replace(policy, weights="random") if self._random else policy
         policy = with_timeout(policy, self._timeout) if self._timeout else policy
         devices = self._devices or policy.devices
-        proofs = []
+        jobs = []
         for page in source.pages:
             blocks, findings = page_blocks(page, policy)
             headings = _headings(page.text, blocks)
@@ -285,22 +285,22 @@ class _Prover:
                 parts = [page.model] if page.model and len(source.pages) > 1 else []
                 parts += [device] if len(devices) > 1 else []
                 suffix = f"[{'-'.join(parts)}]" if parts else ""
-                proofs.append(_Proof(page, device, policy, blocks, findings, headings, suffix))
-        return proofs
+                jobs.append(_PageJob(page, device, policy, blocks, findings, headings, suffix))
+        return jobs
 
-    def outcomes(self, proof: _Proof) -> Sequence[Outcome]:
+    def outcomes(self, job: _PageJob) -> Sequence[Outcome]:
         """Return the outcomes of a page's blocks; the first call runs the page."""
         from cardproof.snippets.pages import run_blocks
         from cardproof.snippets.types import Outcome
 
-        if proof.outcomes is None:
-            runner = self._runner(proof.policy)
-            if proof.device == "cuda" and not self._has_gpu(runner):
-                proof.outcomes = [Outcome(block, "not-run", NO_GPU) for block in proof.blocks]
+        if job.outcomes is None:
+            runner = self._runner(job.policy)
+            if job.device == "cuda" and not self._has_gpu(runner):
+                job.outcomes = [Outcome(block, "not-run", NO_GPU) for block in job.blocks]
             else:
-                ran = run_blocks(proof.page, proof.blocks, proof.device, proof.policy, runner)
-                proof.outcomes, proof.random = ran
-        return proof.outcomes
+                ran = run_blocks(job.page, job.blocks, job.device, job.policy, runner)
+                job.outcomes, job.random = ran
+        return job.outcomes
 
     def close(self) -> None:
         """End all processes; pytest calls it however the session ends."""
@@ -329,10 +329,10 @@ class _Prover:
         return self._gpu
 
 
-_PROVER = pytest.StashKey[_Prover]()
+_SHARED = pytest.StashKey[_SharedState]()
 
 
-class _ProofError(Exception):
+class _BlockError(Exception):
     """A failure: its arguments are file, line, message, and the lines shown above the message."""
 
     def __str__(self) -> str:  # for other plugins
@@ -400,11 +400,11 @@ def _headings(text: str, blocks: Sequence[Block]) -> tuple[str, ...]:
         elif mark and mark[1].startswith(fence) and not line[mark.end() :].strip():
             fence = ""
         heading = None if fence else _HEADING.match(line)
-        above.append(_plain(heading[1]) if heading else above[-1])
+        above.append(_plain_heading(heading[1]) if heading else above[-1])
     return tuple(above[block.end] if 0 < block.end < len(above) else "" for block in blocks)
 
 
-def _plain(heading: str) -> str:
+def _plain_heading(heading: str) -> str:
     """Return a heading as a part of an item's name: words, without marks of Markdown."""
     words = re.sub(r"!?\[([^\[\]]*)\]\([^()]*\)|<[^<>]*>|[`*\[\]]", r"\1", heading).replace("::", ":")
     return " ".join("".join(c if c.isprintable() else " " for c in words).split())[:LONGEST_HEADING].rstrip()

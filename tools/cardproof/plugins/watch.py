@@ -137,7 +137,7 @@ class Watcher:
         try:
             child.wait()
         except BaseException:
-            _end(child)
+            _end_render(child)
             raise
         finally:
             code = child.returncode
@@ -154,7 +154,7 @@ class Watcher:
     def follow(self) -> None:
         """Render after every change, until :meth:`stop` is called."""
         while not self._stopped.wait(POLL):
-            if edited := self._edited():
+            if edited := self._edited_files():
                 self._say(f"{_format_paths(edited)} changed")
                 self._reload(edited)
                 self.render()
@@ -172,9 +172,9 @@ class Watcher:
             self._stopped.set()
             child = self._child
         if child:
-            _end(child)
+            _end_render(child)
 
-    def _edited(self) -> set[str]:
+    def _edited_files(self) -> set[str]:
         """Return the files that changed since the last render, once they stop changing."""
         now = self._sources.state()
         deadline = time.monotonic() + MOST_QUIET
@@ -192,7 +192,7 @@ class Watcher:
                 self._sources = sources_of(self._load(), self._config)
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
+def _end_render(child: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
         if os.name == "posix":
             child.send_signal(signal.SIGINT)

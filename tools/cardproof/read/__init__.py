@@ -122,7 +122,7 @@ def read_cards(paths: Iterable[Path], *, root: Path | None = None) -> Reading:
             with boundary(
                 reading.findings.append, Place(show_path(path), 1, 1), "reading", "in reading this file", fatal=True
             ):
-                if (root or not explicit) and (refused := _refused(path, bound, root is not None)):
+                if (root or not explicit) and (refused := _refuse_file(path, bound, root is not None)):
                     reading.files += 1
                     reading.findings.append(refused)
                 elif path.resolve() not in seen:
@@ -143,8 +143,8 @@ def _files_below(folder: Path, reading: Reading) -> list[Path]:
     return sorted(found, key=lambda path: (*(path.stem.lower() != name for name in _INDEX_NAMES), path.as_posix()))
 
 
-def _refused(path: Path, root: Path, of_site: bool) -> Finding | None:
-    """Return why a file that nobody named is not read: a link leads out of ``root``, or it is a device or pipe."""
+def _refuse_file(path: Path, root: Path, of_site: bool) -> Finding | None:
+    """Return why a file of a folder is not read: a link leads out of ``root``, or it is a device or pipe."""
     place = Place(show_path(path), 1, 1)
     if not is_regular(path):
         message = "not read: this is a link to nothing, a device or a pipe"

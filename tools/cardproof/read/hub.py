@@ -175,7 +175,7 @@ def is_for_hub(header: Node | None, source: Source) -> bool:
 
 
 def check_closed(source: Source) -> Iterator[Finding]:
-    """Report fields below a first line ``---`` that no second one closes: the Hub, and others, take them for text.
+    """Report fields below a first line ``---`` that no second one closes: the Hub and others treat them as text.
 
     A first line ``---`` may also be a rule across the page; so all lines up to the next blank one have to be YAML, with
     a field that headers for the Hub have, or with several fields that are written as in a header.
@@ -364,7 +364,7 @@ def _licences() -> dict[str, str]:
 
 
 def _plain_licence(text: str) -> str:
-    """Return the words that tell a licence from others: ``Apache License, Version 2.0`` is ``apache 2``."""
+    """Return the words that identify a licence: ``Apache License, Version 2.0`` is ``apache 2``."""
     words = " ".join(re.findall(r"[a-z]+|\d+(?:\.\d+)*|\+", re.sub(r"[-_]|v(?=\d)", " ", text.lower())))
     for long, short in _LONG.items():
         words = words.replace(long, short)

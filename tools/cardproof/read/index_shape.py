@@ -67,7 +67,7 @@ def _read(
     """Return an index as it is meant, its findings, and by how many spaces lines are indented too little."""
     end = len(source.text) if end is None else end
     shape = _Shape()
-    restored = _restored(source, start, end)
+    restored = _restore_indentation(source, start, end)
     tree, findings = read_yaml(restored, start) if restored else (None, [])
     if restored and tree is not None:
         tree = shape.root(tree, declared)
@@ -88,7 +88,7 @@ def is_index(root: Node | None) -> bool:
 
 
 def is_model(node: Node) -> bool:
-    """Return whether a mapping is one model: a name beside metadata that we know, or results."""
+    """Return whether a mapping is one model: it has a name, and known metadata or results."""
     if not isinstance(node, Mapping) or not isinstance(node.get("Name"), Scalar):
         return False
     metadata, results = node.get("Metadata"), node.get("Results")
@@ -110,7 +110,7 @@ def is_result(node: Node | None) -> bool:
 
 
 class _Shape(Struct):
-    """Puts the keys of an index where they belong, and reports the first of each mapping that stood elsewhere."""
+    """Moves the keys of an index to where they belong, and reports the first misplaced key of each mapping."""
 
     findings: list[Finding] = field(default_factory=list)
     shifts: dict[int, int] = field(default_factory=dict)
@@ -139,11 +139,11 @@ class _Shape(Struct):
         listed = ""
         """The last list above that has an entry."""
         for key, value in index:
-            key, name = self._meant(key, INDEX, ITEM, RESULT, OF_METADATA)
+            key, name = self._corrected_key(key, INDEX, ITEM, RESULT, OF_METADATA)
             home = "" if name in INDEX else _home_of(name)
             if home and listed:
                 self._report(key, index, "the root of the index", home)
-                entries[listed] = (entries[listed][0], self._extended(entries[listed][1], name, key, value))
+                entries[listed] = (entries[listed][0], self._add_to_last(entries[listed][1], name, key, value))
             else:
                 entries[name] = (key, value)
                 if name in ("models", "collections"):
@@ -154,7 +154,7 @@ class _Shape(Struct):
         return Mapping(index.source, index.start, index.end, entries)
 
     def _items(self, node: Node) -> Node:
-        return node if isinstance(node, Mapping) and node.get("Name") is None else _of_each(node, self._item)
+        return node if isinstance(node, Mapping) and node.get("Name") is None else _correct_each(node, self._item)
 
     def _item(self, item: Mapping) -> Mapping:
         """Return a model or collection with its metadata, results, papers and code where they belong."""
@@ -162,26 +162,28 @@ class _Shape(Struct):
         empty = ""
         """The last key above that has no value yet."""
         for key, value in item:
-            key, name = self._meant(key, ITEM, INDEX, RESULT, OF_METADATA)
+            key, name = self._corrected_key(key, ITEM, INDEX, RESULT, OF_METADATA)
             home = "" if name in ITEM else _home_of(name)
             if not home and name not in ITEM and (empty == "metadata" or (empty and name in REFERENCE)):
                 home = empty
             if home in REFERENCES:
                 self._report(key, item, "a model or collection", home)
-                entries[home] = self._into(entries.get(home), home, key, value, home == empty)
+                entries[home] = self._add_to_mapping(entries.get(home), home, key, value, home == empty)
             elif home == "metadata" and name not in entries:
                 self._report(key, item, "a model or collection", home)
-                entries["metadata"] = self._into(entries.get("metadata"), "Metadata", key, value, empty == "metadata")
+                entries["metadata"] = self._add_to_mapping(
+                    entries.get("metadata"), "Metadata", key, value, empty == "metadata"
+                )
             elif home in ("results", "metrics"):
                 self._report(key, item, "a model or collection", home)
                 entries["results"] = self._into_results(entries.get("results"), name, key, value)
             else:
-                entries[name] = (key, self._joined(value, entries[name][1]) if name in entries else value)
+                entries[name] = (key, self._merge_values(value, entries[name][1]) if name in entries else value)
                 empty = name if name in ("metadata", *REFERENCES) and _is_empty(value) else ""
         if metadata := entries.get("metadata"):
             entries["metadata"] = (metadata[0], self._metadata(metadata[1], entries))
         if results := entries.get("results"):
-            entries["results"] = (results[0], _of_each(results[1], self._result))
+            entries["results"] = (results[0], _correct_each(results[1], self._result))
         return Mapping(item.source, item.start, item.end, entries)
 
     def _metadata(self, node: Node, model: dict[str, Entry]) -> Node:
@@ -189,7 +191,7 @@ class _Shape(Struct):
             return node
         entries: dict[str, Entry] = {}
         for key, value in node:
-            key, name = self._meant(key, COMMON, INDEX, ITEM, RESULT, OF_METADATA)
+            key, name = self._corrected_key(key, COMMON, INDEX, ITEM, RESULT, OF_METADATA)
             if name in ("results", "in collection") and name not in model and not _is_empty(value):
                 self._report(key, node, "Metadata", "a model")
                 model[name] = (key, value)
@@ -202,12 +204,12 @@ class _Shape(Struct):
         inside = False
         """Whether metrics were put into Metrics."""
         for key, value in result:
-            key, name = self._meant(key, RESULT, ITEM)
+            key, name = self._corrected_key(key, RESULT, ITEM)
             metrics = entries.get("metrics")
             belongs = METRIC.fullmatch(key.text) and (metrics is None or _is_empty(metrics[1]) or inside)
             if name not in RESULT and (belongs or key.start in self._moved):
                 self._report(key, result, "a result", "Metrics")
-                entries["metrics"] = self._into(metrics, "Metrics", key, value, metrics is not None)
+                entries["metrics"] = self._add_to_mapping(metrics, "Metrics", key, value, metrics is not None)
                 inside = True
             else:
                 entries[name] = (key, value)
@@ -218,10 +220,10 @@ class _Shape(Struct):
             first = Mapping(key.source, key.start, key.end, {})
             results = Sequence(key.source, key.start, key.end, [first])
             entry = (entry[0] if entry else _key(key, "Results"), results)
-        return entry[0], self._extended(entry[1], name, key, value)
+        return entry[0], self._add_to_last(entry[1], name, key, value)
 
-    def _extended(self, node: Node, name: str, key: Scalar, value: Node) -> Sequence:
-        """Add a key to the last mapping of a list, or to the one that stands instead of it, unless that has it."""
+    def _add_to_last(self, node: Node, name: str, key: Scalar, value: Node) -> Sequence:
+        """Add a key to the last mapping of a list, or to the mapping in place of a list, unless that has the key."""
         items = items_of(node)
         last = next(item for item in reversed(items) if isinstance(item, Mapping))
         if name not in last.entries or _is_empty(last.entries[name][1]):
@@ -230,15 +232,15 @@ class _Shape(Struct):
             last.entries[name] = (key, value)
         return node if isinstance(node, Sequence) else Sequence(key.source, key.start, key.end, items)
 
-    def _joined(self, node: Node, made: Node) -> Node:
-        """Return a value with what stood above it and belongs into it."""
+    def _merge_values(self, node: Node, made: Node) -> Node:
+        """Return a value merged with the keys that stood above it and belong into it."""
         if isinstance(node, Mapping) and isinstance(made, Mapping):
             return Mapping(node.source, node.start, node.end, {**made.entries, **node.entries})
         if isinstance(node, Sequence) and isinstance(made, Sequence):
             return Sequence(node.source, node.start, node.end, [*made.items, *node.items])
         return made if _is_empty(node) else node
 
-    def _into(self, entry: Entry | None, name: str, key: Scalar, value: Node, below: bool) -> Entry:
+    def _add_to_mapping(self, entry: Entry | None, name: str, key: Scalar, value: Node, below: bool) -> Entry:
         """Add a key to a mapping; ``below``: it stands right below the mapping's key, which has no value of its own."""
         mark = entry[0] if entry else _key(key, name)
         if below:
@@ -258,7 +260,7 @@ class _Shape(Struct):
             for line in range(key.place.line, last + 1):
                 self.shifts[line] = self.shifts.get(line, 0) + spaces
 
-    def _meant(self, key: Scalar, known: Collection[str], *others: Collection[str]) -> tuple[Scalar, str]:
+    def _corrected_key(self, key: Scalar, known: Collection[str], *others: Collection[str]) -> tuple[Scalar, str]:
         """Return a key, in the right spelling if it is one letter from a known one, and its name in small letters."""
         name = key.text.lower()
         if name in known or len(name) < 4 or any(name in other for other in others):
@@ -266,7 +268,7 @@ class _Shape(Struct):
         near = [word for word in known if one_letter_apart(name, word)]
         if len(near) != 1 or key.start in self._moved:
             return key, name
-        right = _as_written(near[0], key.text)
+        right = _usual_spelling(near[0], key.text)
         message = f"'{key.text}' is not a key of the format, and one letter from '{right}': it is read as that"
         self.findings.append(Finding(key.place, "index-shape", "error", message, f"write '{right}'", key.fix(right)))
         return Scalar(key.source, key.start, key.end, right, right, key.style), near[0]
@@ -276,12 +278,12 @@ class _Shape(Struct):
         if key.start not in self._moved and inside.start not in self._reported:
             self._reported.add(inside.start)
             words = home if home.startswith("a ") else home.title()
-            self.findings.append(_misplaced(key.place, key.text, stands, words))
+            self.findings.append(_misplaced_key(key.place, key.text, stands, words))
         self._moved.add(key.start)
 
 
 def _home_of(key: str) -> str:
-    """Return where a key belongs if it has one home; empty for keys of one's own."""
+    """Return where a known key belongs, if there is only one such place; empty for other keys."""
     if key in RESULT:
         return "results"
     if key in ITEM and key not in ("name", "readme", "image", "license", "licence", "config"):
@@ -303,21 +305,21 @@ def one_letter_apart(one: str, other: str) -> bool:
     return any(longer[:index] + longer[index + 1 :] == shorter for index in range(len(longer)))
 
 
-def _misplaced(place: Place, key: str, stands: str, home: str) -> Finding:
-    """Return the error that a key stands elsewhere than it belongs."""
+def _misplaced_key(place: Place, key: str, stands: str, home: str) -> Finding:
+    """Return the error about a key in the wrong place."""
     message = (
         f"'{key}' stands in {stands} and belongs into {home}: the indentation is lost or wrong; it is read as meant"
     )
     return Finding(place, "index-shape", "error", message, "indent it; --fix-unsafe does where the lines allow it")
 
 
-def _as_written(word: str, like: str) -> str:
+def _usual_spelling(word: str, like: str) -> str:
     """Return a known key as the format writes it, or in small letters like the one that it replaces."""
     special = {"flops": "FLOPs", "readme": "README"}
     return word if like.islower() else special.get(word, word.title())
 
 
-def _of_each(node: Node, meant: Callable[[Mapping], Mapping]) -> Node:
+def _correct_each(node: Node, meant: Callable[[Mapping], Mapping]) -> Node:
     """Return a mapping, or each mapping of a list, as it is meant; other nodes stay as they are."""
     if isinstance(node, Mapping):
         return meant(node)
@@ -368,10 +370,10 @@ class _RestoredSource(Source, eq=False):
         key = match["key"] if match else line.strip()
         column = len(line) - len(line.lstrip()) - spaces + 1
         place = Place(self.name, number, column, column + len(key))
-        return _misplaced(place, key, "the root of the index", "an entry of it")
+        return _misplaced_key(place, key, "the root of the index", "an entry of it")
 
 
-def _restored(source: Source, start: int, end: int) -> _RestoredSource | None:
+def _restore_indentation(source: Source, start: int, end: int) -> _RestoredSource | None:
     """Return the text up to the end of an index with its indentation restored if all its lines begin in one column.
 
     None if they do not, if nothing belongs further in, or if a line is not understood.

@@ -207,7 +207,7 @@ class Page(Struct, frozen=True, eq=False):
 
 
 def read_page(source: Source) -> Page:
-    """Read the header and the model indexes of a page, with what is wrong in them."""
+    """Read the header and the model indexes of a page, with the findings about them."""
     findings: list[Finding] = []
     header: Node | None = None
     span = find_header(source)

@@ -154,7 +154,7 @@ class IndexReader(Struct):
         """Return metadata that may be a mapping, a list of mappings, or files with such; later values win."""
         parts = []
         for entry in items_of(node):
-            parts += [item for part in self._inner(entry, "metadata") for item in items_of(part)]
+            parts += [item for part in self._resolve_files(entry, "metadata") for item in items_of(part)]
         mappings = [part for part in parts if isinstance(part, Mapping)]
         for part in parts:
             if not isinstance(part, Mapping) and not (isinstance(part, Scalar) and part.value is None):
@@ -173,18 +173,18 @@ class IndexReader(Struct):
             return node
         results: list[Node] = []
         for entry in items_of(node):
-            for part in self._inner(entry, "results"):
+            for part in self._resolve_files(entry, "results"):
                 single = part.get("Result") if isinstance(part, Mapping) else None
                 results += items_of(part) if single is None else [single]
         return Sequence(node.source, node.start, node.end, results)
 
-    def _inner(self, node: Node, key: str) -> list[Node]:
+    def _resolve_files(self, node: Node, key: str) -> list[Node]:
         """Return a node, or for a path what the files have under the key, or the files as a whole."""
         if not (isinstance(node, Scalar) and isinstance(node.value, str)):
             return [node]
         found = []
         for path in self._glob(node):
-            for tree in self._tree(path, node.place):
+            for tree in self._documents_of_file(path, node.place):
                 inner = tree.get(key) if isinstance(tree, Mapping) else None
                 found.append(inner if inner is not None else tree)
         return found
@@ -304,10 +304,10 @@ class IndexReader(Struct):
                 self._error(pattern.place, message)
                 continue
             self._stack.append(resolved)
-            yield from self._tree(path, pattern.place)
+            yield from self._documents_of_file(path, pattern.place)
             self._stack.pop()
 
-    def _tree(self, path: Path, place: Place) -> tuple[Node, ...]:
+    def _documents_of_file(self, path: Path, place: Place) -> tuple[Node, ...]:
         """Return the documents of a file: one of YAML or JSON, and each index of a Markdown page."""
         resolved = path.resolve()
         self._visits += 1

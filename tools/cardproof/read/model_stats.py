@@ -110,14 +110,14 @@ def read_model_stats(
         elif cells := [cell for entry in named[0].entries for cell in _cells(source, entry, named[0])]:
             model = stated_model(source, name, cells, "details")
             counting = [one for one in counting if one is not named[0]]
-    unread = [_unread(source, one, reason) for one in counting if one.named]
+    unread = [_unread_list(source, one, reason) for one in counting if one.named]
     if others := [one for one in counting if not one.named]:
         more = f" (one of {len(others)} such lists)" if len(others) > 1 else ""
-        unread.append(_unread(source, others[0], f"only a list below the words 'Model Stats' is read{more}"))
+        unread.append(_unread_list(source, others[0], f"only a list below the words 'Model Stats' is read{more}"))
     return model, unread
 
 
-def _unread(source: Source, one: _List, reason: str) -> UnreadTable:
+def _unread_list(source: Source, one: _List, reason: str) -> UnreadTable:
     return UnreadTable(source.place(one.start if one.named else one.entries[0].key.start), reason, (), True, "list")
 
 
@@ -161,7 +161,7 @@ def _lists_and_titles(source: Source, start: int) -> tuple[list[_List], list[_Ti
         if current and line.text.startswith(("    ", "\t")):
             text = line.text  # an item that is indented far, and no code
         if _ITEM.match(text) or (current and _ANY_ITEM.match(text)):
-            current = _listed(source, line, current, lists)
+            current = _add_item(source, line, current, lists)
         elif line.text.strip():
             current = None
             if match := _TITLE.fullmatch(text):
@@ -171,7 +171,7 @@ def _lists_and_titles(source: Source, start: int) -> tuple[list[_List], list[_Ti
     return lists, titles
 
 
-def _listed(source: Source, line: Line, current: _List | None, lists: list[_List]) -> _List | None:
+def _add_item(source: Source, line: Line, current: _List | None, lists: list[_List]) -> _List | None:
     """Add an item to the list that it belongs to, and return that list; an item further in belongs to another item."""
     any_item, match = _ANY_ITEM.match(line.text), _ITEM.match(line.text)
     assert any_item

@@ -43,7 +43,7 @@ class Result(Struct, frozen=True, eq=False):
 
 
 class Table(Struct, frozen=True, eq=False):
-    """A table of models, with the words that tell what it is about."""
+    """A table of models, with the words that say what it is about."""
 
     place: Place
     """Of its first head."""
@@ -82,13 +82,13 @@ class Model(Struct, frozen=True, eq=False):
     results: tuple[Result, ...]
     form: Form = "index"
     variant: str = ""
-    """What tells it from another model of the same name in its file, such as an image size; mostly empty."""
+    """What distinguishes it from a model of the same name in its file, such as an image size; usually empty."""
     doubt: str = ""
     """Why it may be another network than the zoo's of this name: its claims are unchecked for this reason."""
 
     @property
     def key(self) -> str:
-        """Its name, and what tells it from others of this name in its file."""
+        """Its name, and what distinguishes it from models of the same name in its file."""
         return f"{self.name} {self.variant}" if self.variant else self.name
 
     @property
@@ -160,7 +160,7 @@ def claims_of(model: Model) -> list[Claim]:
                 claims.append(_claim_of_table(model.name, name, value, **about))
             elif value.value is not None:
                 claims.append(_claim(model.name, name.text, value, **about))
-    return claims + _published(model)
+    return claims + _claims_elsewhere(model)
 
 
 def make_claim(model: str, field: str, stated: str, place: Place, **others: Any) -> Claim:
@@ -213,7 +213,7 @@ def _leaves(model: str, field: str, node: Node, claims: list[Claim]) -> None:
             _leaves(model, field, item, claims)
 
 
-def _published(model: Model) -> list[Claim]:
+def _claims_elsewhere(model: Model) -> list[Claim]:
     """Return the values that others publish (``Published Elsewhere: [{Field, Value, Source}]``)."""
     node = model.fields.get("Published Elsewhere")
     claims = []

@@ -70,7 +70,7 @@ class RawTable(Struct, frozen=True):
 
 
 class _Page(Struct):
-    """What was seen of a page so far."""
+    """The headings and the last paragraph of the part of a page that was read so far."""
 
     source: Source
     starts: list[int]
@@ -224,7 +224,7 @@ def _html_table(text: str, start: int, end: int, above: str, headings: tuple[str
     if opened:
         written[-1].append(_html_cell(text, opened, end, in_head))
     written = [row for row in written if row]
-    rows = _spread(written)
+    rows = _with_spanned_cells(written)
     if not rows:
         return None
     only_heads = list(takewhile(lambda row: all(cell.is_head for cell in row), written))
@@ -240,7 +240,7 @@ def _html_cell(text: str, tag: re.Match[str], end: int, in_head: bool) -> _HtmlC
     return _HtmlCell(_trimmed(text, tag.end(), end, rows > 1), is_head, rows, columns)
 
 
-def _spread(written: Sequence[Sequence[_HtmlCell]]) -> list[list[Cell]]:
+def _with_spanned_cells(written: Sequence[Sequence[_HtmlCell]]) -> list[list[Cell]]:
     """Return rows with each cell in all rows and columns that it spans."""
     found: list[list[Cell]] = []
     above: dict[int, tuple[Cell, int]] = {}
@@ -331,7 +331,7 @@ _TRAILING = re.compile(
 _CITED = re.compile(r"\s?\[(?:\d{1,3}|\[\d{1,3}\]\([^()\s]{1,500}\))\]\Z")
 _APPROXIMATE = re.compile(r"(?:\\?[~≈∼]|about\b|approx\.?|circa\b|ca\.)\s?", re.IGNORECASE)
 APPROXIMATE = re.compile(r"(?:[~≈∼]|\babout|\bapprox\.?|\bcirca|\bca\.)[\s*_`$]{0,9}\Z", re.IGNORECASE)
-"""The same at the end of what stands before a value."""
+"""The same at the end of the text before a value."""
 _WORDS = re.compile(r"\s?\((?P<words>[^()]{0,100})\)\Z")
 _LINK = re.compile(r"\[(?P<text>[^\[\]\n]{0,500})\]\((?P<link>[^()\s]{1,2000})\)")
 _HREF = re.compile(r"<a\s[^<>]{0,500}?href\s?=\s?[\"'](?P<link>[^\"'<>]{1,2000})[\"'][^<>]{0,500}>")
@@ -356,11 +356,11 @@ def span_without_marks(text: str, first: int, last: int) -> tuple[int, int]:
 
 
 def _without_footnote(text: str, first: int, last: int) -> int:
-    """Return the end of a cell's text without what stands last in it: a mark, a tag, a citation."""
+    """Return where a cell's text ends without a mark, tag or citation at its end."""
     start = max(first, last - 1100)
     while last > start:
         part = text[start:last]
-        match = next((found for found in _ends(part) if found), None)
+        match = next((found for found in _trailing_marks(part) if found), None)
         if match is None or start + match.start() < first:
             break
         last = start + match.start()
@@ -369,7 +369,7 @@ def _without_footnote(text: str, first: int, last: int) -> int:
     return last
 
 
-def _ends(part: str) -> tuple[re.Match[str] | None, ...]:
+def _trailing_marks(part: str) -> tuple[re.Match[str] | None, ...]:
     at = max(part.rfind("<sup>"), part.rfind("<sub>"))
     small = _TRAILING.match(part, at) if at >= 0 else None
     opened = part.rfind("<")

@@ -58,7 +58,7 @@ _OTHERS = re.compile(r"pre-?train|teacher|backbone|init|config|log\b|onnx|core ?
 """Heads of links to a row's own weights, and to other files than these."""
 _ONE_WORD = re.compile(r"(?:model card for )?(?P<name>[a-z][\w.+-]{1,100})", re.IGNORECASE)
 _FACTS = ("stated", "found", "verdict", "value", "measured", "expected", "unit", "default", "description", "notes")
-"""Heads behind a column of fields that are no models' names."""
+"""Heads behind a column of fields that are not names of models."""
 _NO_NAMES = ("readme", "index", "model", "models", "overview", "results", "specification", "changelog")
 
 
@@ -73,7 +73,7 @@ class TableContents(Struct):
 
 
 class _Row(Struct, frozen=True):
-    """A row with what tells it from others of the same name."""
+    """A row with what distinguishes it from rows of the same name."""
 
     model: Model
     size: str
@@ -112,9 +112,9 @@ def _rows(source: Source, table: RawTable, found: TableContents) -> list[_Row]:
         return []
     columns = columns_of(source, table)
     if columns.reason:
-        if len(table.heads[0]) == 2 and (row := _vertical(source, table, found)):
+        if len(table.heads[0]) == 2 and (row := _model_of_vertical_table(source, table, found)):
             return [row]
-        if turned := _turned(source, table):
+        if turned := _transposed(source, table):
             columns, table = columns_of(source, turned, name_at=0), turned
     rows = [] if columns.reason else _rows_of(source, table, columns, found)
     (_, first, last), *_ = columns.heads
@@ -198,7 +198,7 @@ def _size_of(values: Sequence[tuple[Column, CellValue]]) -> str:
 
 
 def _without_size(values: list[tuple[Column, CellValue]]) -> list[tuple[Column, CellValue]]:
-    """Return the values of a row; if its image size cannot be read, nobody knows what its multiply-adds are of."""
+    """Return the values of a row; its multiply-adds are unread if its image size cannot be read."""
     reason = next((one.unread for column, one in values if column.kind == "image size" and one.unread), "")
     return [
         (column, replace(one, number=None, unread=reason) if reason and column.kind == "flops" else one)
@@ -256,8 +256,8 @@ def _with_weights(source: Source, model: Model, span: tuple[int, int]) -> Model:
     return replace(model, fields=Mapping(source, model.fields.start, model.fields.end, entries))
 
 
-def _vertical(source: Source, table: RawTable, found: TableContents) -> _Row | None:
-    """Return the model of a table of names and values; None if it is another, or nothing names a model."""
+def _model_of_vertical_table(source: Source, table: RawTable, found: TableContents) -> _Row | None:
+    """Return the model of a table of names and values; None for other tables, and if nothing names a model."""
     stating: list[tuple[Column, Sequence[Cell]]] = []
     rows = (table.heads[0], *table.rows)
     for row in rows:
@@ -299,8 +299,8 @@ def _name_above(source: Source, table: RawTable) -> Scalar | None:
     return None
 
 
-def _turned(source: Source, table: RawTable) -> RawTable | None:
-    """Return a table with a field a row as one with a field a column; None if the first column has no two fields."""
+def _transposed(source: Source, table: RawTable) -> RawTable | None:
+    """Return a table with one field per row as X."""
     rows = [table.heads[0], *table.rows]
     keys = [text_without_marks(source.text[row[0].start : row[0].end]) if row else "" for row in rows]
     fields = [key for key in keys if len(key) <= 100 and kind_of(key) in KINDS]
@@ -333,21 +333,21 @@ def _models(rows: Sequence[_Row]) -> list[Model]:
         weights = model.text("Weights")
         first = next(iter(same_size.values()), None)
         group = same_size.get(weights) or same_size.get(None) if weights else first
-        difference = _difference(group, row) if group else _other_shape(first, row) if first else ""
+        difference = _difference(group, row) if group else _shape_difference(first, row) if first else ""
         if group and not difference:
             parts[group.model.key].append(model)
             continue
         variant = ""
         if model.name in parts:
             variant = f"line {model.place.line}" if same_size or not row.size else row.size
-        model = replace(model, variant=_unique(model, variant, parts), doubt=difference)
+        model = replace(model, variant=_unique_variant(model, variant, parts), doubt=difference)
         parts[model.key] = [model]
         if not difference:
             same_size[weights] = replace(row, model=model)
     return [merge_models(*each) for each in parts.values()]
 
 
-def _unique(model: Model, variant: str, taken: dict[str, list[Model]]) -> str:
+def _unique_variant(model: Model, variant: str, taken: dict[str, list[Model]]) -> str:
     """Return a variant that no model of the same name has yet."""
     key, number = variant, 2
     while replace(model, variant=key).key in taken:
@@ -366,7 +366,7 @@ _SHAPE = re.compile(r"window|width|depth|layers|\bdim|patch|scale|groups|heads|s
 """Heads of what a network is made of."""
 
 
-def _other_shape(first: _Row, row: _Row) -> str:
+def _shape_difference(first: _Row, row: _Row) -> str:
     """Return why a row with other weights may be about another network; empty if nothing says so."""
     shape = {head: text for head, text in row.others.items() if _SHAPE.search(head)}
     return _difference(first, replace(row, others=shape))

@@ -58,7 +58,7 @@ class StoredCard(Struct, frozen=True):
     includes: tuple[str, ...]
 
 
-class Memory(Struct):
+class ReportStore(Struct):
     """The stored reports of a site's cards; empty if there is no cache."""
 
     cache: Cache | None = None
@@ -125,20 +125,20 @@ class Memory(Struct):
         return same and all(self.stamps.unchanged(file, inputs[file]) for file in files)
 
 
-def open_memory(settings: Settings, out: Path) -> Memory:
-    """Return the memory of a site; empty if the cache cannot be used."""
+def open_report_store(settings: Settings, out: Path) -> ReportStore:
+    """Return the stored reports of a site; empty if the cache cannot be used."""
     if settings.zoo and settings.zoo not in BUILT_IN and must_ask_zoo(settings.zoo):
-        return Memory()  # only the zoo knows whether a card is unchanged
+        return ReportStore()  # only the zoo knows whether a card is unchanged
     cache = open_cache()
     if cache is None:
-        return Memory()
+        return ReportStore()
     site = digest_of_data([str(settings.base.resolve()), str(out.resolve()), str(Path.cwd())])
-    memory = Memory(cache, site, _context_digest(settings))
+    report_store = ReportStore(cache, site, _context_digest(settings))
     for file, entry in cache.entries(f"cards {site}").items():
-        if entry.inputs.get(CONTEXT) == memory.context:
+        if entry.inputs.get(CONTEXT) == report_store.context:
             with suppress(LookupError, ValueError, TypeError, ArithmeticError):  # something else stored it
-                memory.cards[file] = _stored_card(entry)
-    return memory
+                report_store.cards[file] = _stored_card(entry)
+    return report_store
 
 
 def _stored_card(entry: Entry) -> StoredCard:
@@ -155,7 +155,7 @@ class CrossCardDigests:
 
     def digest(self, kind: str, report: CardReport) -> str:
         """Return the digest of one kind for a card: ``totals``, ``rows`` or ``standing``."""
-        found: str = self._standing(report) if kind == "standing" else getattr(self, kind)
+        found: str = self._standing_digest(report) if kind == "standing" else getattr(self, kind)
         return found
 
     @cached_property
@@ -175,7 +175,7 @@ class CrossCardDigests:
 
         return ModelsBySize(row for report in self.reports.values() for row in report.rows)
 
-    def _standing(self, report: CardReport) -> str:
+    def _standing_digest(self, report: CardReport) -> str:
         found = self._standings.of(report.rows)
         unseen: dict[str, Any] = {"collections": (), "values": {}, "verdicts": (), "first": {}, "listing": ""}
         rows = [replace(row, **unseen) for row in found.rows] if found else []

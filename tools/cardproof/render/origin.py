@@ -36,7 +36,7 @@ def trace(templates: Templates, text: str, file: str, variables: Mapping[str, An
     rendered = templates.render_text(text, file, variables)
     marked, places = _render_with_marks(templates, text, file, variables)
     lines = rendered.split("\n")
-    found = list(_lines(marked, places, (file, 1)))
+    found = list(_lines_with_origin(marked, places, (file, 1)))
     if _MARKS.sub("", marked) == rendered:
         known = [place for _, place in found]
     else:
@@ -46,7 +46,7 @@ def trace(templates: Templates, text: str, file: str, variables: Mapping[str, An
 
 
 class _MarkedLines(Struct):
-    """The line of a template that each mark stands for."""
+    """The line of a template for each mark."""
 
     lines: list[tuple[str, int]] = field(default_factory=list)
 
@@ -58,7 +58,7 @@ class _MarkedLines(Struct):
         return chr(FIRST + len(self.lines) - 1)
 
     def last_of(self, text: str, before: tuple[str, int]) -> tuple[str, int]:
-        """Return what the last mark in a text stands for; ``before`` if it has none."""
+        """Return the line of the last mark in a text; ``before`` if it has none."""
         known = [number for mark in _MARKS.findall(text) if (number := ord(mark) - FIRST) < len(self.lines)]
         return self.lines[known[-1]] if known else before
 
@@ -94,7 +94,9 @@ def _render_with_marks(
         return "\n".join(places.mark(file, number) + line for number, line in enumerate(lines, 1)), places
 
 
-def _lines(marked: str, places: _MarkedLines, last: tuple[str, int]) -> Iterator[tuple[str, tuple[str, int]]]:
+def _lines_with_origin(
+    marked: str, places: _MarkedLines, last: tuple[str, int]
+) -> Iterator[tuple[str, tuple[str, int]]]:
     """Yield each line without marks, and the place of the last mark before its first visible character."""
     for line in marked.split("\n"):
         visible = re.search(f"[^\\s{chr(FIRST)}-{chr(LAST)}]", line)

@@ -208,7 +208,7 @@ def _run_file(path: Path, policy: Policy, runner: Runner, result: PagesRun, rewr
             found, random = run_blocks(page, blocks, device, own, runner)
             runs.append(run_of(page, device, own, "", found, findings, random))
             outcomes += found
-    if rewrite and (updated := _updated(path, [page for page, _ in pages], outcomes)):
+    if rewrite and (updated := _texts_with_new_outputs(path, [page for page, _ in pages], outcomes)):
         from cardproof.core.journal import OutsideError, replace_sources
 
         try:
@@ -234,7 +234,7 @@ def _pages(path: Path, policy: Policy) -> list[tuple[Page, Policy]]:
     return [(page, replace(policy, search_path=search, config=found.policy.config)) for page in found.pages]
 
 
-def _updated(path: Path, pages: list[Page], outcomes: list[Outcome]) -> dict[Path, str]:
+def _texts_with_new_outputs(path: Path, pages: list[Page], outcomes: list[Outcome]) -> dict[Path, str]:
     """Return the files in which outputs are outdated, with new texts: a page, or its template and includes."""
     origins = {file for page in pages for file, _ in page.origin.values()}
     from cardproof.snippets.update import update_outputs
@@ -247,7 +247,7 @@ def _updated(path: Path, pages: list[Page], outcomes: list[Outcome]) -> dict[Pat
     return changed
 
 
-def prove_site(
+def run_site_snippets(
     site: Site,
     cards: Iterable[Card],
     settings: Settings,

@@ -278,7 +278,7 @@ class Site:
             shared=shared,
             verdicts=verdicts,
             claims=sum(count for view in views for _, count in view.verdicts),
-            ran=_ran(views),
+            ran=_measured_text(views),
             columns=tuple(column for column in COLUMNS if _is_column(column, views)),
             column_names={**SHORT_NAMES, **({"FLOPs": "Multiply-adds"} if _are_multiply_adds(views) else {})},
             sentence=verdict_sentence(verdicts, wrong_fields(views), card.generated, self._not_checkable(card)),
@@ -351,7 +351,7 @@ def _records(card: Card, audit: Audit, folders: Folders) -> list[dict[str, Recor
 
 
 def _is_column(field: str, views: tuple[ModelView, ...]) -> bool:
-    """Return whether the table of variants has a column: not for an image size that is the same of all."""
+    """Return whether the table of variants has a column: not for an image size that all models share."""
     values = {view.values.get(field) for view in views}
     return values != {None} and (field != "Image Size" or len(values) > 1)
 
@@ -365,7 +365,7 @@ def _are_multiply_adds(views: tuple[ModelView, ...]) -> bool:
     )
 
 
-def _ran(views: tuple[ModelView, ...]) -> str:
+def _measured_text(views: tuple[ModelView, ...]) -> str:
     measured = [view.ran for view in views if view.ran != NOT_MEASURED]
     last = f" · {max(measured)}" if measured else ""
     return f"{len(measured)} of {len(views)} models measured{last}"

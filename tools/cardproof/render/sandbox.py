@@ -175,7 +175,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         @wraps(function)
         def limited(*arguments: Any, **options: Any) -> Any:
             self.budget.check()
-            given = _listed(name, arguments)
+            given = _countable_arguments(name, arguments)
             _check_arguments(name, given[first], [*given[first + 1 :], *options.values()])
             return self.budget.sized(function(*given, **options))
 
@@ -187,7 +187,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         owner = getattr(__obj, "__self__", None)
         given: Iterable[Any] = args
         if isinstance(owner, str | int | float):
-            given = _listed(__obj.__name__, args)
+            given = _countable_arguments(__obj.__name__, args)
             _check_arguments(__obj.__name__, owner, [*given, *kwargs.values()])
         return __self.budget.sized(super().call(__context, __obj, *given, **kwargs))
 
@@ -292,7 +292,7 @@ def _check_arguments(name: str, value: Any, arguments: list[Any]) -> None:
         raise ValueError(f"the result of {name} is too large for a template")
 
 
-def _listed(name: str, arguments: Iterable[Any]) -> list[Any]:
+def _countable_arguments(name: str, arguments: Iterable[Any]) -> list[Any]:
     """Return the arguments of a call; items to join as a list, so that they can be counted first."""
     return [list(value) if name == "join" and isinstance(value, Iterator) else value for value in arguments]
 
@@ -320,16 +320,16 @@ class _Limits(NodeTransformer):
         """Return a node with limits, after its parts."""
         self.generic_visit(node)
         if isinstance(node, nodes.For):
-            node.iter = _filtered(node.iter, _TURNS)
+            node.iter = _filter_node(node.iter, _TURNS)
         elif isinstance(node, nodes.Concat):
-            return _filtered(nodes.List(node.nodes, lineno=node.lineno), _TEXTS)
+            return _filter_node(nodes.List(node.nodes, lineno=node.lineno), _TEXTS)
         elif isinstance(node, nodes.List | nodes.Tuple | nodes.Dict) and getattr(node, "ctx", "load") == "load":
             has_names = any(True for _ in node.find_all((nodes.Name, nodes.Call, nodes.Filter)))
-            return _filtered(node, _SIZED) if has_names else node
+            return _filter_node(node, _SIZED) if has_names else node
         return node
 
 
-def _filtered(node: nodes.Node, name: str) -> nodes.Expr:
+def _filter_node(node: nodes.Node, name: str) -> nodes.Expr:
     found = nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
     environment = node.environment or next(node.iter_child_nodes()).environment
     assert environment

@@ -13,7 +13,7 @@ from cardproof.core.paths import show_path
 from cardproof.core.types import Finding, Place
 from cardproof.judge.card_report import CardReport, Defined, defined_in, duplicates
 from cardproof.read import Card, Reading, read_cards
-from cardproof.render.incremental import CrossCardDigests, Memory, RenderedCard, open_memory
+from cardproof.render.incremental import CrossCardDigests, RenderedCard, ReportStore, open_report_store
 
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings
@@ -39,9 +39,9 @@ class SiteBuild:
         self.settings = settings
         self.folders = checked_folders(settings)
         self.writer = None if check else _evidence_writer(self.folders)  # first: it completes a build that was killed
-        self.memory = Memory() if check else open_memory(settings, self.folders.out)
+        self.report_store = ReportStore() if check else open_report_store(settings, self.folders.out)
         self.options = replace(options, keep=self.writer.write) if self.writer else options
-        self.templates = find_templates(self.folders, self.memory)
+        self.templates = find_templates(self.folders, self.report_store)
         self.only = only
         self.check = check
         self.chosen = chosen_templates(self.templates, only)
@@ -52,7 +52,7 @@ class SiteBuild:
         """Those of the rendered cards that can be stored: nothing failed that may succeed later."""
         self.defined: set[Defined] = set()
         """Models of all cards that were read."""
-        self._set_reports({} if options.force.words else self.memory.reports(self.templates))
+        self._set_reports({} if options.force.words else self.report_store.reports(self.templates))
         self.unrendered: list[CardReport] = []
         """Reports of the cards that could not be rendered."""
         self.findings: list[Finding] = []
@@ -95,7 +95,7 @@ class SiteBuild:
     def _outdated(self) -> list[str]:
         """Return the cards to render: those without a report, or else those that show outdated values of others."""
         if not (todo := self.chosen - self.reports.keys()):
-            todo = (self.memory.outdated(self.across) & self.chosen) - self.rendered
+            todo = (self.report_store.outdated(self.across) & self.chosen) - self.rendered
             if todo:
                 self._set_reports({file: report for file, report in self.reports.items() if file not in todo})
         return [file for file in self.templates if file in todo]
@@ -119,7 +119,7 @@ class SiteBuild:
         self.recalled += audit.recalled(cards)
         self.unmeasured += sum(found.counts is None for card in cards for found in audit.evidence_of(card))
         unplaced = reading.unplaced
-        self.findings += [*unplaced, *map(_tampered, audit.gathered.tampered)]
+        self.findings += [*unplaced, *map(_tampered_finding, audit.gathered.tampered)]
         if not any(f.severity == "error" for f in [*unplaced, *(f for card in cards for f in card.findings)]):
             rows = {file: report.rows for file, report in self.reports.items()}
             try:
@@ -133,16 +133,16 @@ class SiteBuild:
     def _render(self, site: Site, cards: list[Card], audit: Audit) -> None:
         """Run the snippets of cards, render their pages, and compare them with the disk. Raises TemplatesError."""
         from cardproof.render.output.files import change_since, compare, orphaned_badges
-        from cardproof.render.page_sources import prove_site
+        from cardproof.render.page_sources import run_site_snippets
         from cardproof.snippets.results import SiteRuns
 
         runs = SiteRuns()
         if self.settings.snippets.run:
-            runs = prove_site(site, cards, self.settings, audit.gathered.digests, self.options.progress)
+            runs = run_site_snippets(site, cards, self.settings, audit.gathered.digests, self.options.progress)
         pages = site.render(cards, runs.by_card)
         self.snippets_ran += runs.ran
         self.snippets_recalled += runs.recalled
-        self.findings += map(_tampered, runs.tampered)
+        self.findings += map(_tampered_finding, runs.tampered)
         reports: dict[str, CardReport] = {}
         before = self.writer.before if self.writer else {}
         for card in cards:
@@ -193,22 +193,22 @@ class SiteBuild:
         kept = {path for card in self.reports.values() for path in card.outputs}
         kept |= {*listed, *(show_path(path) for path in (*assets, *(change.path for change in self.changes)))}
         if not self.only:
-            self.changes += compare({}, self._gone(generated, kept), self.folders.targets)
+            self.changes += compare({}, self._outdated_files(generated, kept), self.folders.targets)
         if self.check:
             self.changes = [change for change in self.changes if self.folders.is_committed(change.path)]
         badges = sum(number for card in self.reports.values() for number in card.folders.values())
         removed = {show_path(change.path) for change in self.changes if change.status == "removed"}
         self.files = len({path for path in kept | removed if not path.endswith(".svg")}) + badges
-        self.findings += _edited(self.changes, self.check)
+        self.findings += _edited_findings(self.changes, self.check)
         if not self.check and all(change.status != "foreign" for change in self.changes):
             write(self.changes, self.folders)
-            self.memory.store(self.lasting, self.across)
+            self.report_store.store(self.lasting, self.across)
             if made:
-                self.memory.store_site_files(self.across.rows, listed)
+                self.report_store.store_site_files(self.across.rows, listed)
 
     def _site_files(self) -> tuple[Sequence[str], bool]:
         """Return the files about all models, and whether they are made in this build."""
-        if paths := self.memory.site_files(self.across.rows):
+        if paths := self.report_store.site_files(self.across.rows):
             return paths, False
         from cardproof.render.catalog.files import site_files
         from cardproof.render.output.files import compare
@@ -218,7 +218,7 @@ class SiteBuild:
         self.changes += compare(texts, (), self.folders.targets)
         return [show_path(path) for path in texts], True
 
-    def _gone(self, generated: Path | None, kept: set[str]) -> Iterator[Path]:
+    def _outdated_files(self, generated: Path | None, kept: set[str]) -> Iterator[Path]:
         """Yield the generated files of templates and models that no longer exist."""
         from cardproof.render.output.files import find_orphans, orphaned_model_files
 
@@ -234,7 +234,7 @@ class SiteBuild:
 def read_site(settings: Settings, only: tuple[str, ...] = ()) -> tuple[Reading, set[str]]:
     """Read all cards of a site; also return the files of those that match ``only``. Raises InputError."""
     folders = checked_folders(settings)
-    templates = find_templates(folders, Memory())
+    templates = find_templates(folders, ReportStore())
     return read_cards(templates.values(), root=folders.bound), chosen_templates(templates, only)
 
 
@@ -244,8 +244,8 @@ def checked_folders(settings: Settings) -> Folders:
 
     folders = site_folders(settings)
     if not folders.root.is_dir():
-        raise InputError(f"{show_path(folders.root)}: no such folder of templates; {_advice(settings)}")
-    if outside := folders.led_out():
+        raise InputError(f"{show_path(folders.root)}: no such folder of templates; {_templates_advice(settings)}")
+    if outside := folders.folder_linked_outside():
         message = f"a link leads out of {show_path(folders.base)}; name the folder itself in the settings"
         raise InputError(f"{show_path(outside)}: {message}")
     if any(folder.resolve().is_relative_to(folders.out.resolve()) for folder in (folders.root, folders.cards)):
@@ -255,17 +255,17 @@ def checked_folders(settings: Settings) -> Folders:
     return folders
 
 
-def find_templates(folders: Folders, memory: Memory) -> dict[str, Path]:
+def find_templates(folders: Folders, report_store: ReportStore) -> dict[str, Path]:
     """Return the templates of the site's pages, by their names in reports. Raises InputError if there are none."""
     from cardproof.render.output.paths import page_templates
 
-    templates = page_templates(folders, memory.includes())
+    templates = page_templates(folders, report_store.includes())
     if not templates:
         raise InputError(f"{show_path(folders.cards)}: no card template (*.md) is in it")
     return templates
 
 
-def _advice(settings: Settings) -> str:
+def _templates_advice(settings: Settings) -> str:
     """Return what to do without templates, in a site and elsewhere."""
     if (settings.base / "mkdocs.yml").is_file():
         return "the setting 'templates' names it"
@@ -311,7 +311,7 @@ def _relative(path: Path) -> Path:
     return Path(show_path(path))
 
 
-def _edited(changes: Iterable[Change], check: bool) -> Iterator[Finding]:
+def _edited_findings(changes: Iterable[Change], check: bool) -> Iterator[Finding]:
     what = "and is not what its template renders to" if check else "and was rendered anew"
     for change in changes:
         place = Place(show_path(change.path), 1, 1)
@@ -326,7 +326,7 @@ def _edited(changes: Iterable[Change], check: bool) -> Iterator[Finding]:
             yield Finding(place, "hand-edit", "error", message, hint)
 
 
-def _tampered(path: Path) -> Finding:
+def _tampered_finding(path: Path) -> Finding:
     message = (
         "this record is not as it was written: its seal does not fit, or no measurement gives what it states; "
         "it was not used"

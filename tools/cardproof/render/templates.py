@@ -63,7 +63,7 @@ class CallError(Exception):
 
 
 class _SiteLoader(FileSystemLoader):
-    """Loads the templates of a site's folders; one that a link leads out of ``roots`` is not read."""
+    """Loads the templates of a site's folders; one that a link places outside of ``roots`` is not read."""
 
     def __init__(self, folders: list[Path], roots: tuple[Path, ...]) -> None:
         super().__init__([str(folder) for folder in folders])
@@ -81,7 +81,7 @@ class Templates:
     """The templates of one site: those of its folders first, then the layouts that come with cardproof."""
 
     def __init__(self, folders: list[Path], roots: Iterable[Path] = ()) -> None:
-        """``roots`` are the folders below which the files must be, whatever links say; by default ``folders``."""
+        """``roots`` are the folders below which the files must be after links are followed; by default ``folders``."""
         self._folders = folders
         loader = ChoiceLoader(
             [
@@ -128,11 +128,11 @@ class Templates:
         environment = self._environment.overlay(extensions=[extension])
         environment.globals = {**environment.globals, **hidden}
         environment.bytecode_cache = None  # what it compiles is of no use without the extension
-        return _limited(environment, lambda: _compiled(environment, text, file), variables)
+        return _render_within_limits(environment, lambda: _compiled(environment, text, file), variables)
 
     def _render(self, compiled: Callable[[], Template], text: str, file: str, variables: Mapping[str, Any]) -> str:
         try:
-            return _limited(self._environment, compiled, variables)
+            return _render_within_limits(self._environment, compiled, variables)
         except UndefinedError as trouble:
             undefined = self._undefined(text, file, set(variables))
             raise TemplatesError(undefined or [self._finding(trouble, file, RAW_HINT)]) from trouble
@@ -155,7 +155,7 @@ class Templates:
         except (TemplateSyntaxError, RecursionError) as trouble:
             return [self._finding(trouble, file)]
         stored = {node.name for node in named if node.ctx in ("store", "param")}
-        stored |= {node.name for node in tree.find_all(nodes.Macro)} | set(_imported(tree))
+        stored |= {node.name for node in tree.find_all(nodes.Macro)} | set(_imported_names(tree))
         defined = defined | stored | set(self._environment.globals) | {"loop", "self", "caller", "varargs", "kwargs"}
         findings: dict[tuple[int, str], Finding] = {}
         for node in named:
@@ -200,7 +200,7 @@ class Templates:
             raise TemplatesError([self._finding(trouble, name)]) from trouble
 
 
-def _limited(environment: Sandbox, compiled: Callable[[], Template], variables: Mapping[str, Any]) -> str:
+def _render_within_limits(environment: Sandbox, compiled: Callable[[], Template], variables: Mapping[str, Any]) -> str:
     environment.budget.start(TIME_LIMIT)
     with time_limit(TIME_LIMIT + GRACE, "rendering it took more than"):
         return compiled().render(variables)
@@ -217,7 +217,7 @@ def _layouts() -> Environment:
         loader=FileSystemLoader(str(LAYOUTS)),
         undefined=StrictUndefined,
         autoescape=select_autoescape(("html", "svg")),
-        finalize=_finalized,
+        finalize=_escape_for_layout,
         trim_blocks=True,
         lstrip_blocks=True,
         bytecode_cache=_Compiled("trusted"),
@@ -230,12 +230,12 @@ def _layouts() -> Environment:
 
 
 @pass_eval_context
-def _finalized(context: EvalContext, value: Any) -> Any:
+def _escape_for_layout(context: EvalContext, value: Any) -> Any:
     """Return a value escaped for a layout, on one line: in HTML, a line of a card could begin Markdown."""
     return value if not context.autoescape or hasattr(value, "__html__") else Markup(html_text(value))  # nosec B704
 
 
-def _imported(tree: nodes.Template) -> Iterator[str]:
+def _imported_names(tree: nodes.Template) -> Iterator[str]:
     for node in tree.find_all(nodes.Import):
         yield node.target
     for other in tree.find_all(nodes.FromImport):

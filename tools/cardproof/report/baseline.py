@@ -68,8 +68,8 @@ def text_of_baseline(run: Run) -> str:
 def apply_baseline(run: Run, known: Counter[Key]) -> int:
     """Turn the known findings of a run into notes; return how many of the baseline are gone."""
     left = Counter(known)
-    run.cards = [replace(card, findings=tuple(_known(card.findings, left))) for card in run.cards]
-    run.site_findings = _known(run.site_findings, left)
+    run.cards = [replace(card, findings=tuple(_with_known_as_notes(card.findings, left))) for card in run.cards]
+    run.site_findings = _with_known_as_notes(run.site_findings, left)
     return sum(left.values())
 
 
@@ -84,7 +84,7 @@ def folder_of_baseline(path: Path, known: Counter[Key]) -> str:
     return next((show_path(folder) for folder in found), "the folder in which it was written")
 
 
-def _known(findings: tuple[Finding, ...] | list[Finding], left: Counter[Key]) -> list[Finding]:
+def _with_known_as_notes(findings: tuple[Finding, ...] | list[Finding], left: Counter[Key]) -> list[Finding]:
     found = []
     for finding in findings:
         if finding.severity != "note" and left[key_of(finding)] > 0 and not finding.fatal and not finding.internal:

@@ -160,7 +160,7 @@ def _print_unchecked(run: Run) -> None:
     by_reason: dict[str, list[Judgement]] = {}
     for judgement in run.judgements:
         if judgement.verdict == "unchecked" and is_checkable(judgement):
-            by_reason.setdefault(_without_names(judgement), []).append(judgement)
+            by_reason.setdefault(_generic_reason(judgement), []).append(judgement)
     for reason, judgements in by_reason.items():
         claims = [judgement.claim for judgement in judgements]
         said = reason if len(claims) > 1 else judgements[0].reason
@@ -172,7 +172,7 @@ def _print_unchecked(run: Run) -> None:
         click.echo("\n".join(printable(one_line(line)) for line in lines))
 
 
-def _without_names(judgement: Judgement) -> str:
+def _generic_reason(judgement: Judgement) -> str:
     """Return a reason with dots for the model and the stated value, so that those of several claims are equal."""
     reason = judgement.reason
     for text in filter(None, (judgement.claim.model, judgement.claim.stated)):
@@ -245,14 +245,14 @@ def _summary_text(run: Run, verbose: bool) -> Text:
         f"\n{_measured_text(run, facts)}; {_snippets_text(facts)}{links}; {facts['seconds']:.1f} s", style="dim"
     )
     if run.zoo and run.audit and not facts["claims"]:
-        text.append(f"\n{_nothing_found(run.audit)}")
+        text.append(f"\n{_no_claims_text(run.audit)}")
     built = facts["measured"] + facts["recalled"] + facts["unmeasured"]
     if run.method and facts["unchecked"] and not built:
         text.append("\nno network was built: name a zoo with --zoo (timm, torchvision, …)")
     return text
 
 
-def _nothing_found(audit: Audit) -> str:
+def _no_claims_text(audit: Audit) -> str:
     """Return what was looked at in files without a claim, and how to make it readable."""
     from cardproof.judge.checks.reading import READABLE, READABLE_LIST  # a render does not need the checks
 

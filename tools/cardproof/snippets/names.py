@@ -14,7 +14,7 @@ _PROMPT = re.compile(r"^[ \t]*(?:>>>|\.\.\.)")
 _BINDING = re.compile(
     r"(?:async )?(?:def|class) (\w+)|([\w, \t]++)(?::[^=]*)?=(?!=)|(?:async )?for ([\w, \t]+) in\b|.*\bas (\w+)\s*:"
 )
-"""A line that binds names, and is no whole statement."""
+"""A line that binds names, and is not a whole statement."""
 _LONGEST = 300
 """Characters of such a line that are looked at."""
 

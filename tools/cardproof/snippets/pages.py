@@ -88,16 +88,16 @@ class Page(Struct, frozen=True):
 def key_of(page: Page, device: str, policy: Policy) -> str:
     """Return the digest of all inputs of a run and of its messages: the blocks and their positions."""
     origin = sorted((line, *place) for line, place in page.origin.items())
-    return digest_of_data([*_surroundings(page, device, policy), page.text, origin])
+    return digest_of_data([*_inputs_beside_code(page, device, policy), page.text, origin])
 
 
 def code_key_of(page: Page, blocks: tuple[Block, ...], device: str, policy: Policy) -> str:
     """Return the digest of all inputs of a run, without the positions of the blocks."""
     parts = [[b.code, repr(b.options), b.console, b.stated_output and b.stated_output[0]] for b in blocks]
-    return digest_of_data([*_surroundings(page, device, policy), parts])
+    return digest_of_data([*_inputs_beside_code(page, device, policy), parts])
 
 
-def _surroundings(page: Page, device: str, policy: Policy) -> list[object]:
+def _inputs_beside_code(page: Page, device: str, policy: Policy) -> list[object]:
     placeholders = {name: repr(value) for name, value in policy.placeholders.items()}
     model = [page.file, page.model, page.inputs]
     files: list[str] = []
@@ -204,7 +204,7 @@ def run_without_gpu(page: Page, device: Device, policy: Policy) -> PageRun:
     blocks, findings = page_blocks(page, policy)
     status: Status = "fail" if policy.strict_device else "not-run"
     outcomes = [Outcome(block, status, "no GPU is visible here") for block in blocks]
-    results = tuple(result_of(outcome, _states(outcome.block)) for outcome in outcomes)
+    results = tuple(result_of(outcome, _states_output(outcome.block)) for outcome in outcomes)
     return PageRun(page.file, page.model, device, "", False, "", (), results, findings)
 
 
@@ -219,7 +219,7 @@ def run_of(
 ) -> PageRun:
     """Return the outcomes of a page as a run to store."""
     outcomes = tuple(outcomes)
-    results = tuple(result_of(outcome, _states(outcome.block)) for outcome in outcomes)
+    results = tuple(result_of(outcome, _states_output(outcome.block)) for outcome in outcomes)
     if build_time():
         results = tuple(replace(result, seconds=0.0) for result in results)
     versions = _versions(policy, [outcome.block for outcome in outcomes])
@@ -229,17 +229,17 @@ def run_of(
 def page_blocks(page: Page, policy: Policy) -> tuple[tuple[Block, ...], tuple[Finding, ...]]:
     """Return the blocks of a page and the finder's findings."""
     try:
-        blocks, findings = _find(page, policy)
-        return blocks, (*findings, *(finding for block in blocks for finding in _unread(block)))
+        blocks, findings = _find_blocks(page, policy)
+        return blocks, (*findings, *(finding for block in blocks for finding in _report_uncompared(block)))
     except InputError:
         raise
     except Exception as error:
-        message = f"the blocks of this page could not be found: {_named(error)}"
+        message = f"the blocks of this page could not be found: {_describe_error(error)}"
         return (), (Finding(Place(page.file, 1, 1), "snippets", "error", message, "report this with the page"),)
 
 
-def _find(page: Page, policy: Policy) -> tuple[tuple[Block, ...], tuple[Finding, ...]]:
-    """Find the blocks as what shows the page does: its site, or GitHub for a README outside of the site's docs."""
+def _find_blocks(page: Page, policy: Policy) -> tuple[tuple[Block, ...], tuple[Finding, ...]]:
+    """Find the blocks that the page shows on its site, or on GitHub for a README outside of the site's docs."""
     from cardproof.snippets.find.blocks import EXTENSION_CONFIGS, EXTENSIONS, find_blocks, find_readme_blocks
 
     if _is_readme(page, policy.config):
@@ -267,7 +267,7 @@ def _is_readme(page: Page, config: Path | None) -> bool:
     return config is None or page.folder.resolve() == config.parent.resolve()
 
 
-def _unread(block: Block) -> Iterator[Finding]:
+def _report_uncompared(block: Block) -> Iterator[Finding]:
     """Report comments that state an output in a form that is not compared."""
     from cardproof.snippets.compare.stated_outputs import unknown_directives
     from cardproof.snippets.compare.value_comments import unread_outputs
@@ -311,7 +311,9 @@ def run_blocks(
     except (OSError, PathError) as trouble:
         reason = f"the page cannot be given its files: {trouble}"
         return [Outcome(block, "skip" if block.options.skip else "fail", reason) for block in blocks], False
-    judged = [_judge(block, ran, device, policy) for block, ran in zip(blocks, _ran(job, runner), strict=True)]
+    judged = [
+        _judge_safely(block, ran, device, policy) for block, ran in zip(blocks, _run_job(job, runner), strict=True)
+    ]
     random = any(outcome.ran is not None and outcome.ran.random_weights for outcome in judged)
     try:
         return with_causes(judged, of_site=policy.config is not None), random
@@ -319,7 +321,7 @@ def run_blocks(
         return [replace(outcome, may_update=False) for outcome in judged], random
 
 
-def _ran(job: Job, runner: Runner) -> tuple[BlockRun, ...]:
+def _run_job(job: Job, runner: Runner) -> tuple[BlockRun, ...]:
     """Return the runs of a job's blocks; whatever happens, each has one."""
     from cardproof.snippets.run.runner import RunnerError
 
@@ -328,23 +330,23 @@ def _ran(job: Job, runner: Runner) -> tuple[BlockRun, ...]:
     except RunnerError as trouble:
         reason = str(trouble)
     except Exception as error:
-        reason = f"the page could not be run: {_named(error)}"
+        reason = f"the page could not be run: {_describe_error(error)}"
     return (BlockRun(False, (), reason, device=job.device),) * len(job.blocks)
 
 
-def _named(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
-def _judge(block: Block, ran: BlockRun, device: str, policy: Policy) -> Outcome:
+def _judge_safely(block: Block, ran: BlockRun, device: str, policy: Policy) -> Outcome:
     """Return the outcome of a block; one that cannot be judged has failed with that reason."""
     try:
-        return _judged(block, ran, device, policy)
+        return _judge_block(block, ran, device, policy)
     except Exception as error:
-        return Outcome(block, "fail", f"its output could not be compared: {_named(error)}", ran=ran)
+        return Outcome(block, "fail", f"its output could not be compared: {_describe_error(error)}", ran=ran)
 
 
-def _judged(block: Block, ran: BlockRun, device: str, policy: Policy) -> Outcome:
+def _judge_block(block: Block, ran: BlockRun, device: str, policy: Policy) -> Outcome:
     from cardproof.snippets.compare.comparison import judge_block
 
     reason = (ran.error or "").removeprefix("not run: ")
@@ -361,7 +363,7 @@ def _judged(block: Block, ran: BlockRun, device: str, policy: Policy) -> Outcome
     return outcome
 
 
-def _states(block: Block) -> bool:
+def _states_output(block: Block) -> bool:
     """Return whether a block states its exact output; otherwise the page shows the output as well."""
     from cardproof.snippets.compare.stated_outputs import expectations
 

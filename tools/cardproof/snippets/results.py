@@ -83,7 +83,7 @@ def result_of(outcome: Outcome, stated: bool) -> BlockResult:
         block.indent,
         block.options.hide or block.options.setup,
         outcome.status,
-        _cut(outcome.message),
+        _shortened(outcome.message),
         outcome.expected_file,
         outcome.expected_line,
         outcome.hint,
@@ -94,11 +94,11 @@ def result_of(outcome: Outcome, stated: bool) -> BlockResult:
         tuple(base64.b64encode(image.png).decode() for image in ran.images) if ran else (),
         file,
         line,
-        "\n".join(_cut(line) for line in failed.traceback.splitlines()) if failed else "",
+        "\n".join(_shortened(line) for line in failed.traceback.splitlines()) if failed else "",
     )
 
 
-def _cut(text: str) -> str:
+def _shortened(text: str) -> str:
     return text if len(text) <= LONGEST else text[:LONGEST] + f"… ({len(text):,} characters)"
 
 

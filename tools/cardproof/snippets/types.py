@@ -74,7 +74,7 @@ class Block(Struct, frozen=True):
         return next((line for line in range(first, last + 1) if self.located(line) == (file, number)), None)
 
     def seen_from(self, other: Block) -> str:
-        """Return where the block stands, as messages about another one say it."""
+        """Return the place of the block for a message about another block."""
         file, line = self.located(1)
         return f"line {line}" if file == other.file else f"{file}:{line}"
 
@@ -122,7 +122,7 @@ class BlockRun(Struct, frozen=True):
     traceback: str = ""
     """Last lines, with the page's own file and lines."""
     error_line: int | None = None
-    """Line within the block's code where the error arose."""
+    """Line within the block's code at which the error arose."""
     images: tuple[Image, ...] = ()
     seconds: float = 0.0
     device: str = "cpu"

@@ -43,7 +43,7 @@ def update_outputs(source_text: str, outcomes: Iterable[Outcome], file: str | No
         for result in _results(outcome):
             if result.holds:
                 held |= _lines_of(outcome.block, result.expectation, name)
-            elif edit := _edit(source, outcome, result, name):
+            elif edit := _edit_of_result(source, outcome, result, name):
                 edits.append(edit)
     for edit in sorted(_compatible(edits, held), key=lambda edit: edit.first, reverse=True):
         _apply(lines, edit)
@@ -82,7 +82,7 @@ def _same_device(block: Block, expectation: Expectation, device: str) -> bool:
     return expectation.kind != "loose" and stated_on_gpu == (device != "cpu")
 
 
-def _edit(source: Sequence[str], outcome: Outcome, result: Comparison, file: str) -> Edit | None:
+def _edit_of_result(source: Sequence[str], outcome: Outcome, result: Comparison, file: str) -> Edit | None:
     """Return the edit that updates one stated output; None if it is refused."""
     block, device = outcome.block, outcome.ran.device if outcome.ran else ""
     if not (result.exact and result.got and _same_device(block, result.expectation, device)):
@@ -95,14 +95,14 @@ def _edit(source: Sequence[str], outcome: Outcome, result: Comparison, file: str
 
 
 def _code_edit(source: Sequence[str], block: Block, result: Comparison, file: str) -> Edit | None:
-    code, spans = block.code.split("\n"), _spans(result.expectation)
-    new = _rewritten(code, result)
-    if new is None or not _reads_back(block, code, new, result):
+    code, spans = block.code.split("\n"), _comment_spans(result.expectation)
+    new = _rewritten_code(code, result)
+    if new is None or not _is_read_back(block, code, new, result):
         return None
     prefixes: list[str] = []
     first = block.located(spans[0][0])[1]
     for number, span in enumerate(spans):
-        prefix = _prefix(source, first + number, code[span[0] - 1][span[1] :])
+        prefix = _source_prefix(source, first + number, code[span[0] - 1][span[1] :])
         if prefix is None or block.located(span[0]) != (file, first + number):
             return None
         prefixes.append(prefix)
@@ -114,7 +114,7 @@ def _code_edit(source: Sequence[str], block: Block, result: Comparison, file: st
     return Edit(first, first + last, tuple(texts))
 
 
-def _spans(expectation: Expectation) -> tuple[Span, ...]:
+def _comment_spans(expectation: Expectation) -> tuple[Span, ...]:
     return expectation.spans or ((expectation.heading,) if expectation.heading else ())
 
 
@@ -126,12 +126,12 @@ def _new_lines(result: Comparison) -> list[str]:
     return [old if same_output(old, new) else new for old, new in zip(stated, got, strict=True)]
 
 
-def _rewritten(code: Sequence[str], result: Comparison) -> list[str] | None:
+def _rewritten_code(code: Sequence[str], result: Comparison) -> list[str] | None:
     """Return the code lines with the new output; None if it does not fit."""
     expectation, got = result.expectation, _new_lines(result)
     if expectation.kind == "console":
         got = [line or "<BLANKLINE>" for line in got]
-    spans = _spans(expectation)
+    spans = _comment_spans(expectation)
     if not spans or (len(got) != len(spans) and not expectation.can_grow):
         return None
     dropped = spans[len(got) :]
@@ -147,10 +147,10 @@ def _rewritten(code: Sequence[str], result: Comparison) -> list[str] | None:
     return new
 
 
-def _reads_back(block: Block, code: Sequence[str], new: Sequence[str], result: Comparison) -> bool:
+def _is_read_back(block: Block, code: Sequence[str], new: Sequence[str], result: Comparison) -> bool:
     """Return whether rewritten code states the output and is otherwise unchanged."""
     old = result.expectation
-    spans = _spans(old)
+    spans = _comment_spans(old)
     first, last = spans[0][0], spans[-1][0]
     text = "\n".join([*code[: first - 1], *new, *code[last:]])
     try:
@@ -162,7 +162,7 @@ def _reads_back(block: Block, code: Sequence[str], new: Sequence[str], result: C
     return len(stated) == len(before) and len(found) == 1 and same_output(found[0].text, result.got)
 
 
-def _prefix(source: Sequence[str], line: int, rest: str) -> str | None:
+def _source_prefix(source: Sequence[str], line: int, rest: str) -> str | None:
     """Return the part of a source line before the rest of a code line; None if the source differs."""
     if not 0 < line <= len(source):
         return None
@@ -183,7 +183,7 @@ def _output_edit(source: Sequence[str], block: Block, result: Comparison, file: 
     closing = source[first + len(stated) - 1]
     if any(_FENCE.match(line) for line in got) or not _FENCE.match(closing.lstrip("> \t")):
         return None
-    if any(_prefix(source, first + number, line) is None for number, line in enumerate(stated)):
+    if any(_source_prefix(source, first + number, line) is None for number, line in enumerate(stated)):
         return None
     before = closing[: len(closing) - len(closing.lstrip("> \t"))]
     lines = [before + line if line else before.rstrip() for line in got]

@@ -47,7 +47,7 @@ class ZooError(Exception):
 class Zoo(Protocol):
     """Where networks come from.
 
-    Of a zoo of the user's own, ``digest`` is asked in a process of its own at every build, and may import torch.
+    Of a custom zoo, ``digest`` is asked in a process of its own at every build, and may import torch.
 
     Optional: ``known_as(name, weights)`` returns the present name of a model, by the zoo's renames and by the file name
     of the card's weights. Built-in zoos may have four more methods, which must not import torch:
@@ -131,7 +131,7 @@ def load_zoo(spec: str) -> Zoo:
     """Return the zoo that ``--zoo`` names. Raises ZooError."""
     module_name, _, attribute = BUILT_IN.get(spec, spec).rpartition(":")
     if not module_name or not attribute:
-        raise _unknown(spec)
+        raise _unknown_zoo(spec)
     try:
         with nullcontext() if spec in BUILT_IN else _no_bytecode():
             is_file = module_name.endswith(".py")
@@ -164,8 +164,8 @@ def local_zoo(spec: str | None) -> str | None:
     return spec if is_module else f"{module_name}.py:{attribute}"
 
 
-def _unknown(spec: str) -> ZooError:
-    """Return the error of a zoo that is not found, with what was probably meant."""
+def _unknown_zoo(spec: str) -> ZooError:
+    """Return the error of a zoo that is not found, with similar names."""
     module_name, separator, attribute = spec.rpartition(":")
     module_name = module_name if separator else spec
     file = Path(module_name if module_name.endswith(".py") else f"{module_name.replace('.', '/')}.py")
@@ -232,7 +232,7 @@ MOST_SOURCE = 1_000_000
 
 
 def names_in_source(spec: str) -> set[str]:
-    """Return the texts in the source of a zoo of the user's own that may be names of models; it is not run."""
+    """Return the texts in the source of a custom zoo that may be names of models; it is not run."""
     import ast
 
     found: set[str] = set()
@@ -262,21 +262,21 @@ def preprocessing_of(zoo: Zoo, name: str) -> Preprocessing | None:
     given = zoo.preprocessing(name)
     if given is None or isinstance(given, Preprocessing):
         return given
-    size = _get(given, "input_size", "image_size", "img_size", "size")
+    size = _first_value(given, "input_size", "image_size", "img_size", "size")
     if size is None:
         return None
-    crop, interpolation, mean, std = (_get(given, key) for key in ("crop_pct", "interpolation", "mean", "std"))
+    crop, interpolation, mean, std = (_first_value(given, key) for key in ("crop_pct", "interpolation", "mean", "std"))
     return Preprocessing(
         _shape(size),
         float(crop) if crop is not None else None,
         str(interpolation) if interpolation is not None else None,
         tuple(float(v) for v in mean) if mean is not None else None,
         tuple(float(v) for v in std) if std is not None else None,
-        weights=_get(given, "weights"),
+        weights=_first_value(given, "weights"),
     )
 
 
-def _get(given: Any, *keys: str) -> Any:
+def _first_value(given: Any, *keys: str) -> Any:
     """Return the first value that an object or mapping has under one of these names, or None."""
     values = (given.get(key) if isinstance(given, Mapping) else getattr(given, key, None) for key in keys)
     return next((value for value in values if value is not None), None)
@@ -323,16 +323,16 @@ def as_recipe(given: Any, log: Any = None) -> Recipe | None:
         return given
 
     def values(thing: Any) -> tuple[tuple[str, str], ...]:
-        pairs = ((field, _get(thing, key)) for field, key in RECIPE_FIELDS.items())
+        pairs = ((field, _first_value(thing, key)) for field, key in RECIPE_FIELDS.items())
         return tuple((field, str(value)) for field, value in pairs if value is not None)
 
     return Recipe(
-        str(_get(given, "name") or ""),
-        str(_get(given, "source") or ""),
+        str(_first_value(given, "name") or ""),
+        str(_first_value(given, "source") or ""),
         values(given),
-        tuple(str(word) for word in _get(given, "techniques") or ()),
+        tuple(str(word) for word in _first_value(given, "techniques") or ()),
         values(log[1]) if log else None,
-        tuple(str(word) for word in _get(log[1], "techniques") or ()) if log else (),
+        tuple(str(word) for word in _first_value(log[1], "techniques") or ()) if log else (),
         str(log[0]) if log else "",
     )
 
@@ -391,7 +391,7 @@ def source_files(spec: str) -> tuple[Path, ...]:
     except (ImportError, ValueError):  # a module without a specification, such as ``__main__``
         found = None
     if found is None:
-        raise _unknown(spec)
+        raise _unknown_zoo(spec)
     folders = [Path(folder) for folder in found.submodule_search_locations or ()]
     if folders:
         return _regular(path for folder in folders for path in folder.rglob("*.py"))

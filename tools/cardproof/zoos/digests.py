@@ -1,4 +1,4 @@
-"""Digests of networks; the one that a zoo of the user's own states is asked in a process of its own.
+"""Digests of networks; a custom zoo is asked for its digests in a separate process.
 
 The zoo is foreign code and may import torch, so the build never imports it. It is asked at every build, since only the
 zoo knows what its digest covers: so only zoos whose source has the word are asked, and one that turns out to have no
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import subprocess
 
 FAILED = "the zoo's digest failed: "
-"""Begins what stands for the digest of a model of which the zoo gave none: evidence on it is never valid."""
+"""Prefix of the text in place of a digest that the zoo did not give: evidence on such a model is never valid."""
 
 TIME_LIMIT = 120
 """Seconds for importing a zoo and asking it for all digests."""
@@ -51,7 +51,7 @@ def network_digests(spec: str, names: Iterable[str]) -> dict[str, str]:
     source, names = source_digest(spec), list(names)
     if not names or not must_ask_zoo(spec):
         return dict.fromkeys(names, source)
-    own = _ask(spec, names)
+    own = _ask_in_process(spec, names)
     if not own and (cache := open_cache()):
         with closing(cache):
             cache.put((WITHOUT, [Entry(spec, _inputs(source), True)]))
@@ -86,7 +86,7 @@ def _inputs(source: str) -> dict[str, str]:
     return {"source": source, "folder": str(Path.cwd())}
 
 
-def _ask(spec: str, names: list[str]) -> dict[str, str]:
+def _ask_in_process(spec: str, names: list[str]) -> dict[str, str]:
     """Ask a zoo in another process, which ends within the limit with all that it started."""
     import subprocess  # most zoos are not asked
     import tempfile
@@ -108,15 +108,15 @@ def _ask(spec: str, names: list[str]) -> dict[str, str]:
         except subprocess.TimeoutExpired:
             trouble = f"the zoo took more than {TIME_LIMIT} seconds"
         finally:
-            _end(process)
+            _kill_group(process)
         answer.seek(0)
-        found = _answers(answer.read(MOST_BYTES + 1))
+        found = _parse_answer(answer.read(MOST_BYTES + 1))
     if found is None:
         return dict.fromkeys(names, FAILED + trouble)
     return {name: str(found.get(name, FAILED + "it gave none")) for name in names} if found else {}
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
     """End a process and its group, if they still run."""
     import signal
 
@@ -127,7 +127,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _answers(text: bytes) -> dict[str, Any] | None:
+def _parse_answer(text: bytes) -> dict[str, Any] | None:
     """Return the answer of the other process; None if it did not give one."""
     try:
         found = json.loads(text) if len(text) <= MOST_BYTES else None

@@ -50,7 +50,7 @@ class ModelList(Struct, frozen=True):
     title: str
     """The zoo's name, as readers know it."""
     version: str
-    """Of its distribution; empty if it is none."""
+    """Of its distribution; empty if it is not one."""
     address: str
     """Where its metadata is to be read; empty if it has none."""
     models: tuple[Published, ...]
@@ -63,7 +63,7 @@ class ModelList(Struct, frozen=True):
 
 
 def as_published(model: str, given: Any) -> Published:
-    """Return what a zoo says of a model in our own words; of a zoo of the user's own, the link of its ``weights``."""
+    """Return the metadata of a zoo on a model as :class:`Published`; of a custom zoo, the link of its ``weights``."""
     if isinstance(given, Published):
         return given
     place = Place(model, 0, 0)  # the zoo's own source is not known

@@ -126,7 +126,7 @@ def _timm() -> Any:
 
 
 _HUB = re.compile(r"^(?:hf[-_]hub:)?timm/|^https://huggingface\.co/timm/")
-"""What stands before the name of an entry where its repository on the Hub is meant."""
+"""What stands before the name of an entry if its repository on the Hub is meant."""
 
 TRAINED_ON = {
     "in1k": "ImageNet-1k",

@@ -70,7 +70,7 @@ def site_of_models(
     day = now()[:10]
     cited = _cited_sources(listed, (published for published, _ in models), day)
     members = families(models, listed.title)
-    cards = {f"{family.file}.md": _card(family, listed, day) for family in members}
+    cards = {f"{family.file}.md": _card_text(family, listed, day) for family in members}
     kept = [card for card in _existing_cards(folder) if card not in cards]
     nav = [f"- {quoted(one.name)}: models/{one.file}.md" for one in members]
     nav += [f"- {quoted(f'models/{card}')}" for card in sorted(kept)]
@@ -117,7 +117,8 @@ def fill_starters(
     """
     values = {**values, "%SITE_NAME%": quoted(name), "%TITLE%": one_line(name), "%ZOO%": quoted(zoo)}
     texts = {
-        path: _filled((STARTER / (own or path)).read_text(encoding="utf-8"), values) for path, own in starters.items()
+        path: _fill_placeholders((STARTER / (own or path)).read_text(encoding="utf-8"), values)
+        for path, own in starters.items()
     }
     texts |= {f"templates/models/{file}": text for file, text in cards.items()}
     if not (folder / IGNORE).exists():
@@ -146,7 +147,7 @@ def _columns(models: Sequence[Published]) -> list[str]:
 
 
 def _family_rows(members: Sequence[Family]) -> Iterator[str]:
-    """Yield the rows of the first page's table: each family with its number of models and the ends of their counts."""
+    """Yield the rows of the first page's table: each family with its number of models and the range of their counts."""
 
     def ends(counts: Iterable[int | None]) -> str:
         known = sorted(count for count in counts if count is not None)
@@ -162,7 +163,7 @@ def _family_rows(members: Sequence[Family]) -> Iterator[str]:
         yield f"| [and {len(members) - MOST_FAMILIES} more](models/index.md) | | | |"
 
 
-def _filled(text: str, values: Mapping[str, str]) -> str:
+def _fill_placeholders(text: str, values: Mapping[str, str]) -> str:
     """Replace the placeholders of a file; a line that becomes empty is removed."""
     lines = []
     for line in text.splitlines():
@@ -172,7 +173,7 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _card(family: Family, listed: ModelList, day: str) -> str:
+def _card_text(family: Family, listed: ModelList, day: str) -> str:
     """Return the text of a card: a summary, the snippets, and the model index."""
     number = plural(len(family.models), "model")
     where = f", defined in `{family.module}`" if family.module else ""
@@ -224,7 +225,7 @@ def site_of_cards(zoo: str, cards: Path, folder: Path, name: str | None) -> NewS
     texts: dict[str, str] = {}
     raw = []
     for card in found:
-        text = _template(card)
+        text = _template_of_card(card)
         texts[_unique_name(card.source.path.relative_to(cards), texts)] = text
         if text != card.source.text:
             raw.append(card.file)
@@ -246,7 +247,7 @@ def site_of_cards(zoo: str, cards: Path, folder: Path, name: str | None) -> NewS
     return NewSite(show_path(cards), names, files, note)
 
 
-def _template(card: Card) -> str:
+def _template_of_card(card: Card) -> str:
     """Return the text of a card as a template that Jinja leaves as it is. Raises InputError if no block can hold it."""
     text = card.source.text
     header = find_header(card.source)

@@ -66,8 +66,8 @@ class Context(Struct, frozen=True):
         return self.evidence.counts if self.evidence else None
 
     @property
-    def of_run(self) -> Counts:
-        """The counts, if it is known that there are some."""
+    def run_counts(self) -> Counts:
+        """The counts, for callers that know that they are not missing."""
         assert self.counts
         return self.counts
 

@@ -104,7 +104,7 @@ def _judge_truncated(judgement: Judgement, found: int, stated: Number) -> Judgem
 
 def conventions_of(context: Context, what: CountKind) -> dict[str, int]:
     """Return what well-known tools count for the network, by their names in :data:`~tools.TOOLS`, or Keras."""
-    counts = context.of_run
+    counts = context.run_counts
     if what == "parameters":
         if not counts.statistics:
             return {}
@@ -227,17 +227,21 @@ def explain(
     """Return the explanation of a refuted count, whether it is exact, and its discrepancies."""
     if stated.value <= 0:
         return f"{show_count(stated.value)} is not a count.", False, ("no-way",)
-    size = context.of_run.input_shape[1:]
+    size = context.run_counts.input_shape[1:]
     candidates = reproductions_of(claim, context)
     if swapped := _swapped_with_other_count(context, what, stated):
         return swapped, True, ("swapped",)
     if unit := _unit_that_makes_right(claim, stated, found):
         return unit, True, ("unit",)
-    multiply_adds = context.of_run.multiply_adds
+    multiply_adds = context.run_counts.multiply_adds
     if what == "flops" and found != multiply_adds and equal_as_written(multiply_adds, stated):
         return "Exactly the multiply-adds: each was counted as one operation, not two.", True, ("unit",)
     if counted := next((r for r in candidates if r.exact and r.proved), None):
-        return _as_sentence(counted, size) + _sum_with_buffers(counted, context.of_run), True, discrepancies_of(counted)
+        return (
+            _as_sentence(counted, size) + _sum_with_buffers(counted, context.run_counts),
+            True,
+            discrepancies_of(counted),
+        )
     if other := _count_of_another_model(context, what, stated):
         return other, True, ("another-model",)
     if hint := _count_hint(context, what, stated, found, candidates):
@@ -261,7 +265,7 @@ ABOUT_TWICE = (Decimal("2.00"), Decimal("2.12"))
 
 
 def _count_hint(context: Context, what: CountKind, stated: Number, found: int, candidates: list[Reproduction]) -> str:
-    size = context.of_run.input_shape[1:]
+    size = context.run_counts.input_shape[1:]
     if hint := next((r for r in candidates if not r.proved and r.input), None):
         assert hint.input
         by = f"what {hint.tool} counts" if hint.tool else "right"

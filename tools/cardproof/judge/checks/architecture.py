@@ -71,7 +71,7 @@ METHOD = "looked for among the layers and functions that ran on the meta device"
 
 def judge(claim: Claim, context: Context) -> Judgement:
     """Judge one word of an architecture list."""
-    answer = word_presence(claim.stated, context.of_run.parts)
+    answer = word_presence(claim.stated, context.run_counts.parts)
     if answer == "present":
         return Judgement(claim, "confirmed", "runs", allowed="exact", method=METHOD)
     if answer == "absent":

@@ -78,7 +78,7 @@ _YEARS = re.compile(r"(?:1[89]|20)\d\d(?: ?(?:-{1,2}|–|/) ?(?:1[89]|20)\d\d)?"
 _DASHES = "‐‑‒–—―−"
 _ANY_DASH = re.compile(f"[{_DASHES}]+")
 MOST_PAGES = 50
-"""Of one paper; two numbers that lie further apart are no range."""
+"""Of one paper; two numbers that lie further apart are not a range."""
 _ARTICLE = re.compile(r"1[0-3]\d{4}")
 """Numbers of articles in journals without pages: of Elsevier since 2019, and of APS and AIP by month and number."""
 _LINK = re.compile(r"\[(?P<text>[^\[\]\n]{12,300})\]\((?P<address>https?://[^()\s]{1,300})\)")
@@ -264,7 +264,7 @@ def _entry_identifiers(pattern: re.Pattern[str], entry: Entry) -> set[str]:
 
 
 def _identifiers_in(pattern: re.Pattern[str], text: str) -> set[str]:
-    """Return the identifiers in a text; a DOI of arXiv is its number, which the other pattern finds."""
+    """Return the identifiers in a text, without DOIs of arXiv, whose numbers the other pattern finds."""
     found = (match["id"] if "id" in pattern.groupindex else match.group() for match in pattern.finditer(text[:5000]))
     plain_ids = {one.replace("\\_", "_").rstrip(".,;/").lower() for one in found}
     return {one for one in plain_ids if not one.startswith("10.48550/")}

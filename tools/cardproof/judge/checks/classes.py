@@ -72,7 +72,7 @@ METHOD = "scores that the network puts out for one image on the meta device"
 
 def judge(claim: Claim, context: Context) -> Judgement:
     """Judge a stated number of classes."""
-    shape, stated = context.of_run.output_shape, claim.number
+    shape, stated = context.run_counts.output_shape, claim.number
     if stated is None or stated.unit:
         reason = claim.unread or f"'{shorten(claim.stated)}' is not a number of classes"
         return Judgement(claim, "unchecked", unit="classes", reason=reason)

@@ -173,7 +173,7 @@ def _without_size(judgement: Judgement, context: Context) -> Judgement:
     """
     if judgement.explained and not {"other-size", "non-square"} & set(judgement.discrepancies):
         return judgement
-    own = "x".join(str(side) for side in context.of_run.input_shape[1:])
+    own = "x".join(str(side) for side in context.run_counts.input_shape[1:])
     is_of_zoo = bool(context.evidence and context.evidence.preprocessing)
     found = [] if _names_size(context) else reproductions_of(judgement.claim, context)
     squares = [way for way in found if preprocessing.is_right_square(way)]
@@ -197,7 +197,7 @@ def is_size_assumed(context: Context) -> bool:
 
 def _names_size(context: Context) -> bool:
     """Return whether the model's name states the size at which it was counted: ``swinv2-tiny-w8-256px``."""
-    return str(context.of_run.input_shape[-1]) in re.findall(r"\d+", context.model.name)
+    return str(context.run_counts.input_shape[-1]) in re.findall(r"\d+", context.model.name)
 
 
 CHECK = Check("flops", ("flops",), judge)

@@ -58,7 +58,7 @@ METHOD = "convolution and linear layers that ran on the meta device"
 
 def judge(claim: Claim, context: Context) -> Judgement:
     """Judge a stated depth."""
-    stated, layers = claim.number, context.of_run.layers
+    stated, layers = claim.number, context.run_counts.layers
     if stated is None or stated.unit or stated.value != stated.value.to_integral_value():
         reason = f"'{shorten(claim.stated)}' is not a number of layers"
         return Judgement(claim, "unchecked", layers, "layers", reason=reason)

@@ -72,7 +72,7 @@ def judge(claim: Claim, context: Context) -> Judgement:
     if size is None or size[0] != size[1] or size[0] not in takes:
         reason = f"'{shorten(claim.stated)}' is not the side of a square image"
         return Judgement(claim, "unchecked", unit="pixels", reason=reason)
-    channels = context.of_run.input_shape[0]
+    channels = context.run_counts.input_shape[0]
     if channels_in(claim.stated) not in (None, channels):
         reason = f"the network takes images of {channels} channels"
         return Judgement(claim, "unchecked", unit="pixels", reason=reason)

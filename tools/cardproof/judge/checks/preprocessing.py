@@ -134,7 +134,7 @@ INTERPOLATIONS = ("nearest", "nearest-exact", "bilinear", "bicubic", "box", "ham
 
 
 def _compare(claim: Claim, config: Preprocessing, context: Context) -> tuple[str | float | int | None, bool | None]:
-    """Return the configured value and whether the claim states it; None if nobody can say what it states."""
+    """Return the configured value and whether the claim states it; None if the claim cannot be read."""
     if claim.kind == "image size":
         return _compare_size(claim, config)
     if claim.kind == "crop":

@@ -125,7 +125,7 @@ def points(claim: Claim) -> Number | None:
 
 
 def accuracy(claim: Claim, context: Context) -> Number | None:
-    """Return a stated accuracy in percentage points; that of an error rate is what it leaves of 100."""
+    """Return a stated accuracy in percentage points; an error rate becomes 100 minus its value."""
     number = points(claim)
     if number is None or not is_error_rate(claim, context):
         return number

@@ -79,7 +79,7 @@ def judge(claim: Claim, context: Context) -> Judgement:
         return Judgement(claim, "unchecked", reason="the shape of an output does not tell this task")
     if why := unchecked_reason(context):
         return Judgement(claim, "unchecked", reason=why)
-    shape, head = context.of_run.output_shape, context.of_run.head
+    shape, head = context.run_counts.output_shape, context.run_counts.head
     if head is None or shape != (1, head.classes):
         return Judgement(claim, "unchecked", reason="the output has not the shape of one score for each class")
     named = [one.dataset or one.stated for one in context.claims if one.dataset or one.kind == "training data"]

@@ -43,11 +43,11 @@ PATIENCE = 1.0
 
 KIND = "answers of servers"
 LASTS = {"reachable": timedelta(days=7), "refused": timedelta(days=7), "gone": timedelta(days=1)}
-"""How long an answer is used; others are asked again at once."""
+"""How long an answer is used; addresses with other answers are asked again every time."""
 
 
 class Links(Struct, frozen=True):
-    """What asking the addresses of some cards gave."""
+    """The results of checking the addresses of some cards."""
 
     counts: dict[str, int] = field(default_factory=dict)
     """State -> how many addresses: ``reachable``, ``gone``, ``unreachable``, ``refused``, ``private``, ``not-run``."""
@@ -62,7 +62,7 @@ class Links(Struct, frozen=True):
     findings: tuple[Finding, ...] = ()
 
     def text(self) -> str:
-        """Say in a line what came out."""
+        """Return the results in one line."""
         if self.missing:
             return f"links not run: {self.missing}"
         states = ", ".join(f"{number} {state}" for state, number in self.counts.items() if number)
@@ -146,7 +146,7 @@ def _places_of_addresses(reading: Reading) -> dict[str, list[Place]]:
 
 
 class _AddressQueue:
-    """Asks addresses: several hosts at once, each host one address after the other, the hosts in turns."""
+    """Asks addresses: several hosts at once, but the addresses of each host one after another."""
 
     def __init__(self, urls: Iterable[str], ask: Callable[[str], Answer], pause: float, until: float) -> None:
         self._ask, self._pause, self._until = ask, pause, until

@@ -1,4 +1,4 @@
-"""Asks one address whether it is there: HEAD, then GET, redirects followed by hand, no private address ever."""
+"""Checks that one address exists: HEAD, then GET; follows redirects itself, and never asks a private address."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ STATES: tuple[State, ...] = get_args(State)
 
 
 class Answer(Struct, frozen=True):
-    """What came of asking one address."""
+    """The result of asking one address."""
 
     url: str
     state: State
     status: int | None
-    """Of the last answer; None where there was none."""
+    """Of the last answer; None if there was none."""
     reason: str
     asked: str
     """Time in UTC, ISO 8601."""
@@ -80,7 +80,7 @@ _TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def ask(url: str, private_hosts: frozenset[str] = frozenset(), until: float = math.inf) -> Answer:
-    """Ask one address of http or https. Nothing is raised: trouble becomes the answer's state and reason.
+    """Ask one address of http or https. Raises nothing: an error becomes the answer's state and reason.
 
     ``until`` is a time of the monotonic clock at which it has to be done.
     """
@@ -95,7 +95,7 @@ def ask(url: str, private_hosts: frozenset[str] = frozenset(), until: float = ma
 
 
 def is_public(address: str) -> bool:
-    """Return whether an IP address is one of the open network, whatever it is wrapped in."""
+    """Return whether an IP address is public, also if it is embedded in an IPv6 address."""
     if "%" in address:
         return False  # a zone: it is meant for one link of this machine
     found = ipaddress.ip_address(address)
@@ -166,7 +166,7 @@ def _resolve(host: str, port: int, private_hosts: frozenset[str]) -> list[str]:
 
 
 def _connection(scheme: str, host: str, port: int, addresses: list[str], until: float) -> http.client.HTTPConnection:
-    """Connect to one of the addresses that were looked at: the name is not resolved again. Raises OSError."""
+    """Connect to one of the addresses that were checked: the name is not resolved again. Raises OSError."""
     until = min(until, time.monotonic() + CONNECT)
     trouble: OSError = TimeoutError("timed out")
     for address in addresses[:4]:

@@ -67,7 +67,7 @@ _SIMPLE = {
     "Multi-Head Attention": ("multi-head attention",),
     "Concatenated Skip Connection": ("cat",),
 }
-"""Word -> the kinds of event that it stands for."""
+"""Word -> the kinds of event that it means."""
 
 _PATTERNS = (
     "1x1 Convolution", "Grouped Convolution", "Depthwise Convolution", "Depthwise Separable Convolution",

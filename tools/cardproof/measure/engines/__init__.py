@@ -64,7 +64,7 @@ def measure_in_worker(need: Need, zoo: str, key: str) -> Evidence:
 
 
 def evaluate_in_worker(job: Job, zoo: str, threads: int, progress: Callable[[int, int], None]) -> Evaluated | str:
-    """Evaluate one model; the result or error has what a zoo of the user's own read for it. Runs in a worker."""
+    """Evaluate one model; the result or error has what a custom zoo read for it. Runs in a worker."""
     from cardproof.measure.evaluation import evaluate_job
     from cardproof.measure.sources import track_sources
 

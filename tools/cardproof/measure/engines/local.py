@@ -99,7 +99,7 @@ class LocalEngine:
 class _Workers(AbstractContextManager["_Workers"]):
     """Threads with a pool of one process each, which is ended if it takes too long.
 
-    A process measures one model of a zoo of the user's own, since what the zoo read for one would be remembered for
+    A process measures one model of a custom zoo, since what the zoo read for one would be remembered for
     the next, and any number of a built-in zoo.
     """
 
@@ -191,7 +191,7 @@ def _answer(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
 
 
 def imports(zoo: str, library: str) -> bool:
-    """Return whether the source of a zoo of the user's own imports a library, by its words."""
+    """Return whether the source of a custom zoo imports a library, by a search of its text."""
     pattern = re.compile(rf"^[ \t]*(?:import|from)[ \t]+{library}\b", re.MULTILINE)
     try:
         return any(pattern.search(path.read_text("utf-8", "replace")) for path in source_files(zoo))

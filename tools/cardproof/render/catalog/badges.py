@@ -68,13 +68,13 @@ def _width(character: str) -> float:
 
 
 def _badge(label: str, message: str, verdict: ShownVerdict) -> str:
-    label, message = _clean(label), _clean(message)
+    label, message = _printable_text(label), _printable_text(message)
     left, right = (round(text_width(text)) for text in (label, message))
     parts = {"label": label, "message": message, "left": left, "middle": left + 12, "right": right}
     return render_layout("badge.svg", **parts, colour=COLOURS[verdict]).replace("\n", "") + "\n"
 
 
-def _clean(text: str) -> str:
+def _printable_text(text: str) -> str:
     """Return a text on one line, cut to length, without characters that XML forbids or that reorder text."""
     kept = "".join(
         "\ufffd" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn") else c for c in " ".join(text.split())

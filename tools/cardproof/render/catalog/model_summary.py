@@ -190,28 +190,30 @@ def _quantity(judgement: Judgement) -> Quantity | None:
     if claim.metric:
         return _result(judgement)
     if claim.kind == "image size" and claim.size:
-        return _claimed("Image size", claim.size[0], "x".join(map(str, dict.fromkeys(claim.size))), "", judgement)
+        return _quantity_of_claim(
+            "Image size", claim.size[0], "x".join(map(str, dict.fromkeys(claim.size))), "", judgement
+        )
     if claim.kind not in ("parameters", "flops", "file size"):
         return None
     if isinstance(judgement.found, int):
         value: int | float = judgement.found
     elif claim.number:
-        value = _plain(claim.number.value)
+        value = _json_number(claim.number.value)
     else:
         return None
     if claim.kind == "file size":
-        return _claimed("File size", value, f"{short_text(value)}B", "less", judgement)
+        return _quantity_of_claim("File size", value, f"{short_text(value)}B", "less", judgement)
     label = "Parameters" if claim.kind == "parameters" else "Multiply-adds"
     label = "Operations" if judgement.unit == "operations" else label
-    return _claimed(label, value, short_text(value), "less", judgement)
+    return _quantity_of_claim(label, value, short_text(value), "less", judgement)
 
 
 def _result(judgement: Judgement) -> Quantity | None:
     claim = judgement.claim
     found = judgement.found if judgement.verdict in ("confirmed", "refuted") else None
-    value = _plain(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
+    value = _json_number(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
     if value is None and claim.number:
-        value = _plain(claim.number.value)
+        value = _json_number(claim.number.value)
     if value is None:
         return None
     names = {"top 1 accuracy": "Top-1 accuracy", "top 5 accuracy": "Top-5 accuracy"}
@@ -221,10 +223,10 @@ def _result(judgement: Judgement) -> Quantity | None:
     label = f"{metric} on {DATASET_TITLES.get(dataset, dataset)}" if dataset else metric
     refuted = judgement.verdict == "refuted" and found is not None
     text = f"{found}{judgement.unit}" if refuted else claim.stated.strip()
-    return _claimed(label, value, text, "less" if _LESS.search(claim.field) else "more", judgement, key)
+    return _quantity_of_claim(label, value, text, "less" if _LESS.search(claim.field) else "more", judgement, key)
 
 
-def _claimed(
+def _quantity_of_claim(
     label: str, value: float, text: str, better: Better, judgement: Judgement, key: str | None = None
 ) -> Quantity:
     stated = judgement.claim.stated if judgement.verdict == "refuted" else ""
@@ -235,7 +237,7 @@ def _column_key(label: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-") or "x"
 
 
-def _plain(value: object) -> int | float:
+def _json_number(value: object) -> int | float:
     """Return a decimal number as JSON has it."""
     number = float(str(value))
     return int(number) if number.is_integer() and abs(number) < 2**53 else number

@@ -132,7 +132,7 @@ def _summary(data: dict[str, Any]) -> AuditSummary:
     order = sorted(checked, key=lambda field: (-checked[field]["refuted"], -sum(checked[field].values()), field))
     names = _file_names({claim["file"] for claim in claims})
     refuted = [{**claim, "file": names[claim["file"]]} for claim in claims if claim["verdict"] == "refuted"]
-    reasons = Counter(_reason(claim["reason"]) for claim in claims if claim["verdict"] == "unchecked")
+    reasons = Counter(_generic_reason(claim["reason"]) for claim in claims if claim["verdict"] == "unchecked")
     checks = Counter(finding["check"] for finding in data["findings"] if finding["severity"] != "error")
     return AuditSummary(
         _without_folders(str(method.get("command", "cardproof audit PATH"))),
@@ -148,7 +148,7 @@ def _summary(data: dict[str, Any]) -> AuditSummary:
         tuple((field, {v: checked[field][v] for v in VERDICTS if checked[field][v]}) for field in order),
         sum(sum(counts.values()) for field, counts in fields.items() if field not in checked),
         _kinds(refuted),
-        _worst(refuted),
+        _largest_differences(refuted),
         tuple(reasons.most_common(MOST_REASONS)),
         tuple(sorted(checks.items(), key=lambda item: (-item[1], item[0]))),
     )
@@ -203,7 +203,7 @@ REASONS = (
 """Words of a reason that has names or numbers -> the same reason for all models."""
 
 
-def _reason(text: str) -> str:
+def _generic_reason(text: str) -> str:
     """Return a reason without names of models, files and numbers, so that equal ones can be counted."""
     for words, reason in REASONS:
         if words in text:
@@ -227,7 +227,7 @@ def _kinds(refuted: list[dict[str, Any]]) -> tuple[Kind, ...]:
     return tuple(sorted(kinds, key=lambda kind: (-kind.claims, kind.name)))
 
 
-def _worst(refuted: list[dict[str, Any]]) -> tuple[tuple[Example, float], ...]:
+def _largest_differences(refuted: list[dict[str, Any]]) -> tuple[tuple[Example, float], ...]:
     """Return the counts that differ most, one for each card, so that a family does not fill the list."""
     factors: dict[str, tuple[float, dict[str, Any]]] = {}
     for claim in refuted:

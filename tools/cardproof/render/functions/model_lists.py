@@ -75,11 +75,11 @@ def model_table(all_models: Callable[[], Sequence[ModelRow]], here: Path) -> Cal
         rows = [row for row in models if collection is None or collection in row.collections]
         if not rows:
             names = sorted({name for row in models for name in row.collections})
-            raise CallError(f"no model is in collection '{collection}'{_similar(str(collection or ''), names)}")
+            raise CallError(f"no model is in collection '{collection}'{_suggestion(str(collection or ''), names)}")
         for column in columns:
             if not any(column in row.values for row in rows):
                 names = sorted({name for row in models for name in row.values})
-                raise CallError(f"column '{column}' exists in no model{_similar(column, names)}")
+                raise CallError(f"column '{column}' exists in no model{_suggestion(column, names)}")
         return render_layout(
             "models.md",
             rows=rows,
@@ -109,7 +109,7 @@ def _is_marked(row: ModelRow, column: str) -> bool:
     return column in row.marks and row.values.get(column, "")[:1].isdigit()
 
 
-def _similar(name: str, names: Sequence[str]) -> str:
+def _suggestion(name: str, names: Sequence[str]) -> str:
     close = difflib.get_close_matches(name, names, 3)
     if close:
         return f" (did you mean {' or '.join(repr(other) for other in sorted(close))}?)"
@@ -133,7 +133,7 @@ def compare_table(
             columns=columns,
             shown={"multiply-adds", "operations", "parameters", "image-size", *results},
             verdicts={quantity.shown for _, summary in rows for quantity in summary.quantities},
-            breakable=_breakable,
+            breakable=_breakable_name,
             models=urls.between(catalog / "models.json", here) if catalog else None,
             root=urls.between(urls.root / "index.md", here),
             urls=urls,
@@ -158,7 +158,7 @@ def family_cards(all_models: Callable[[], Sequence[ModelRow]], here: Path, urls:
     return cards
 
 
-def _breakable(name: str) -> Markup:
+def _breakable_name(name: str) -> Markup:
     """Return a model's name as HTML that may be broken behind an underscore, and nowhere else."""
     return Markup(html_text(name).replace("_", "_<wbr>"))  # nosec B704  # escaped
 
@@ -195,7 +195,7 @@ def _family(name: str, models: Sequence[SummarizedRow], here: Path, urls: Urls) 
 
 
 def _family_facts(summaries: Sequence[ModelSummary]) -> Iterable[tuple[str, tuple[Quantity, ...]]]:
-    """Yield the ends of the counts, and the best value of the result that most models have."""
+    """Yield the range of the counts, and the best value of the result that most models have."""
     columns = _columns(summaries)
     for key in ("parameters", "multiply-adds"):
         found = [quantity for summary in summaries if (quantity := summary.quantity(key))]

@@ -81,7 +81,7 @@ def compare(outputs: Mapping[Path, str], gone: Iterable[Path], roots: Iterable[P
             continue
         changes.append(Change(path, _status(old, new), old, new))
     for path in sorted(gone):
-        if inside(path.parent) and (old := _own_text(path)):
+        if inside(path.parent) and (old := _text_of_output(path)):
             changes.append(Change(path, "removed", old, ""))
     return changes
 
@@ -114,14 +114,14 @@ def find_orphans(pages: Path, records: Path | None, base: Path, keep: Container[
     for path in sorted(files_below(pages, (".md",))):
         if show_path(path) in keep:
             continue
-        template = read_stamp(_own_text(path))
+        template = read_stamp(_text_of_output(path))
         if template is not None and _is_missing(base / template):
             found.append(path)
     for path in sorted(files_below(records, (".json",))) if records else []:
         if show_path(path) not in keep:
             from cardproof.evidence.records import is_record  # as in _status
 
-            if is_record(_own_text(path)):
+            if is_record(_text_of_output(path)):
                 found.append(path)
     return found
 
@@ -130,22 +130,22 @@ def orphaned_model_files(models: Path, kept: Container[str]) -> list[Path]:
     """Return the files in folders of models that no longer exist; ``kept`` are the names of the other folders."""
     others = sorted(path for path in models.glob("*") if path.name not in kept)
     gone = [path for path in others if not path.is_symlink() and path.is_dir()]  # a link may lead nowhere
-    return [path for folder in gone for path in sorted(folder.iterdir()) if _is_of_catalog(path)]
+    return [path for folder in gone for path in sorted(folder.iterdir()) if _is_catalog_output(path)]
 
 
 def orphaned_badges(folders: Iterable[Path], kept: Container[Path]) -> list[Path]:
     """Return the badges in models' folders whose claims no longer exist."""
     found = (path for folder in folders for path in sorted(folder.glob("*.svg")))
-    return [path for path in found if path not in kept and _is_of_catalog(path)]
+    return [path for path in found if path not in kept and _is_catalog_output(path)]
 
 
-def _is_of_catalog(path: Path) -> bool:
+def _is_catalog_output(path: Path) -> bool:
     from cardproof.render.catalog.files import is_catalog_file  # as in _status
 
-    return is_catalog_file(_own_text(path))
+    return is_catalog_file(_text_of_output(path))
 
 
-def _own_text(path: Path) -> str:
+def _text_of_output(path: Path) -> str:
     """Return the text of a file that may be an output; empty if it cannot be read, or is a link: no build makes one."""
     try:
         return path.read_text(encoding="utf-8", errors="replace") if is_regular(path) and not path.is_symlink() else ""

@@ -45,12 +45,12 @@ class Folders(Struct, frozen=True):
 
     @property
     def sources(self) -> tuple[Path, ...]:
-        """The folders below which templates and what they include must be, whatever links say."""
+        """The folders below which templates and what they include must be after links are followed."""
         return tuple(dict.fromkeys(root_of(folder, self.base) for folder in self._named_sources))
 
     @property
     def targets(self) -> tuple[Path, ...]:
-        """The folders below which outputs must be, whatever links say."""
+        """The folders below which outputs must be after links are followed."""
         return tuple(dict.fromkeys(root_of(folder, self.base) for folder in self._named_targets))
 
     @property
@@ -61,8 +61,8 @@ class Folders(Struct, frozen=True):
     def _named_targets(self) -> tuple[Path, ...]:
         return (self.out, self.evidence, self.docs, *self.generated)
 
-    def led_out(self) -> Path | None:
-        """Return a folder that a link leads out of the site; None if the settings themselves name all that are."""
+    def folder_linked_outside(self) -> Path | None:
+        """Return a folder that lies outside of the site by a link; None if the settings name all folders outside."""
         named = (*self._named_sources, *self._named_targets)
         return next((folder for folder in named if not is_inside(folder, [root_of(folder, self.base)])), None)
 
@@ -93,7 +93,7 @@ def page_templates(folders: Folders, known: Mapping[str, Iterable[str]]) -> dict
 
     ``known`` has the names that some of them include, by the same names of templates.
     """
-    below = files_below(folders.cards, (".md",), on_error=_refuse)
+    below = files_below(folders.cards, (".md",), on_error=_refuse_unreadable)
     paths = {show_path(path): path for path in sorted(below, key=lambda path: path.parts) if path.suffix == ".md"}
     found = {shown: path for shown, path in paths.items() if shown in known or _is_template(path, folders)}
     templates: Templates | None = None
@@ -131,7 +131,7 @@ def _text(path: Path, folders: Folders) -> str:
     return path.read_text(encoding="utf-8", errors="replace")
 
 
-def _refuse(error: OSError) -> NoReturn:
+def _refuse_unreadable(error: OSError) -> NoReturn:
     raise InputError(f"{show_path(Path(error.filename))}: this folder of templates cannot be read: {error.strerror}")
 
 

@@ -46,7 +46,7 @@ def code_text(value: Any) -> str:
 
 
 def fence_for(text: str) -> str:
-    """Return the backticks of a fence around a text, which nothing in it ends."""
+    """Return the backticks of a fence around a text, which no line of the text closes."""
     return "`" * max([3, *(len(ticks) + 1 for ticks in re.findall("`+", text))])
 
 
@@ -73,7 +73,7 @@ def is_expanded(text: str) -> bool:
 
 
 def inert_text(text: str) -> str:
-    """Return a text of several lines for a block of code, which nothing in it ends.
+    """Return a text of several lines for a block of code, which no line of the text closes.
 
     It is without characters that Markdown removes or takes for the end of a line; a blank without width is in what
     other plugins would replace.
@@ -111,10 +111,10 @@ def minify(page: str) -> str:
             parts.append(_without_quotes(kept) if inside == "pre" else kept)
             start, inside = tag.start(), ""
         elif not inside and not closes:
-            parts.append(_without_quotes(_collapse(page[start : tag.start()])))
+            parts.append(_without_quotes(_collapse_line_breaks(page[start : tag.start()])))
             start, inside = tag.start(), name
     rest = page[start:]
-    return "".join([*parts, rest if inside else _without_quotes(_collapse(rest))])
+    return "".join([*parts, rest if inside else _without_quotes(_collapse_line_breaks(rest))])
 
 
 _TAG = re.compile(r"""<[a-zA-Z](?:[^<>"']++|"[^"<>]*+"|'[^'<>]*+')*+>""")
@@ -127,7 +127,7 @@ def _without_quotes(text: str) -> str:
     )
 
 
-def _collapse(text: str) -> str:
+def _collapse_line_breaks(text: str) -> str:
     return _IN_TABLE.sub("", _LINE_BREAK.sub("\n", text))
 
 

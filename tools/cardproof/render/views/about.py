@@ -217,7 +217,7 @@ def bibtex(paper: Paper) -> str:
         "archiveprefix": "arXiv" if arxiv else "",
         "url": "" if arxiv else paper.url,
     }
-    lines = [f"  {name:<13} = {{{_balanced(value)}}}" for name, value in values.items() if value]
+    lines = [f"  {name:<13} = {{{_without_unbalanced_braces(value)}}}" for name, value in values.items() if value]
     return f"@{'article' if paper.journal else 'misc'}{{{_key(paper)},\n" + ",\n".join(lines) + "\n}"
 
 
@@ -279,7 +279,7 @@ def _people(paper: Paper) -> list[dict[str, str]]:
     """Return the authors of a paper; the format requires them to be unique."""
     people: list[dict[str, str]] = []
     for author in paper.authors:
-        parts = _parts(author)
+        parts = _name_parts(author)
         if parts and parts not in people:
             people.append(parts)
     return people
@@ -300,7 +300,7 @@ def _latex(text: str) -> str:
     return "".join(_SPECIAL.get(character, character) for character in text)
 
 
-def _balanced(text: str) -> str:
+def _without_unbalanced_braces(text: str) -> str:
     """Return a value without its braces if they are unbalanced, as in a DOI or address they may be."""
     plain = text.replace("\\{", "").replace("\\}", "")
     depth = 0
@@ -312,13 +312,13 @@ def _balanced(text: str) -> str:
 
 
 def _key(paper: Paper) -> str:
-    family = _parts(paper.authors[0]).get("family-names", "") if paper.authors else ""
+    family = _name_parts(paper.authors[0]).get("family-names", "") if paper.authors else ""
     word = next(iter(re.findall(r"\w+", paper.title)), "")
     text = unicodedata.normalize("NFKD", f"{family}{paper.year}{word}").lower()
     return re.sub(r"[^a-z0-9]", "", text) or "paper"
 
 
-def _parts(author: str) -> dict[str, str]:
+def _name_parts(author: str) -> dict[str, str]:
     """Return the parts of an author's name, as BibTeX finds them, by their keys in CFF."""
     from pybtex.database import Person  # takes a while, and most pages are remembered
     from pybtex.exceptions import PybtexError
@@ -339,7 +339,7 @@ def _parts(author: str) -> dict[str, str]:
 
 def _initials(author: str) -> str:
     """Return a name with the initials of given names, as ``van der Maaten, L.``."""
-    parts = _parts(author)
+    parts = _name_parts(author)
     family = " ".join(parts[name] for name in ("name-particle", "family-names") if name in parts)
     given = " ".join(
         "-".join(f"{part[0].upper()}." for part in word.split("-") if part)

@@ -167,10 +167,10 @@ def model_view(
         tuple(_facts(shown, evidence)),
         in_order(Counter(verdict for _, verdict in shown)),
         _values(verdicts.own),
-        _marks(shown),
+        _verdict_of_fields(shown),
         model.collections,
         link,
-        _ran(evidence),
+        _measured_text(evidence),
         public_address(model.text("Weights") or ""),
     )
 
@@ -217,8 +217,8 @@ def claim_view(judgement: Judgement, anchors: Counter[str], records: Mapping[str
         anchor,
         claim.label,
         judgement.verdict,
-        _stated(claim),
-        _found(judgement),
+        _stated_text(claim),
+        _found_text(judgement),
         judgement.difference,
         judgement.allowed,
         FOUND.get(judgement.check, "measured") if judgement.check else "",
@@ -230,12 +230,12 @@ def claim_view(judgement: Judgement, anchors: Counter[str], records: Mapping[str
     )
 
 
-def _stated(claim: Claim) -> str:
+def _stated_text(claim: Claim) -> str:
     is_whole = isinstance(claim.value, int) and not isinstance(claim.value, bool)
     return show_count(claim.value) if is_whole and claim.kind in (*COUNTS, "file size") else claim.stated
 
 
-def _found(judgement: Judgement) -> str:
+def _found_text(judgement: Judgement) -> str:
     found = judgement.found
     if found is None:
         return ""
@@ -295,7 +295,7 @@ def _count_fact(label: str, judgement: Judgement) -> Fact:
         number = float(stated.value) if stated else None
         return Fact(label, value, unit, judgement.verdict, "as stated", judgement.claim.kind, number)
     value, unit = short_count(found)
-    note = f"card says {_stated(judgement.claim)}" if judgement.verdict == "refuted" else "counted"
+    note = f"card says {_stated_text(judgement.claim)}" if judgement.verdict == "refuted" else "counted"
     return Fact(label, value, unit, judgement.verdict, note, judgement.claim.kind, float(found))
 
 
@@ -311,7 +311,7 @@ def _values(judgements: Iterable[Judgement]) -> dict[str, str]:
     return values
 
 
-def _marks(shown: Iterable[tuple[Judgement, ShownVerdict]]) -> dict[str, ShownVerdict]:
+def _verdict_of_fields(shown: Iterable[tuple[Judgement, ShownVerdict]]) -> dict[str, ShownVerdict]:
     """Return the verdict on what :func:`_values` returns: of a list, the weakest."""
     marks: dict[str, ShownVerdict] = {}
     for judgement, verdict in shown:
@@ -326,7 +326,7 @@ def public_address(text: str) -> str:
     return text if is_web and masked(text) == text else ""
 
 
-def _ran(evidence: Evidence | None) -> str:
+def _measured_text(evidence: Evidence | None) -> str:
     if evidence is None or evidence.built is None:
         return NOT_MEASURED
     where = evidence.environment
@@ -341,7 +341,7 @@ def split_shared(models: Sequence[ModelView]) -> tuple[tuple[ClaimView, ...], tu
         {_key(row): row for row in model.claims if row.verdict not in ("refuted", "disputed")} for model in models
     ]
     keys = [key for key in by_key[0] if all(key in rows for rows in by_key[1:])]
-    shared = tuple(_merged([rows[key] for rows in by_key]) for key in keys)
+    shared = tuple(_merge_rows([rows[key] for rows in by_key]) for key in keys)
     own = [
         replace(model, claims=tuple(row for row in model.claims if row.verdict == "refuted" or _key(row) not in keys))
         for model in models
@@ -353,7 +353,7 @@ def _key(row: ClaimView) -> ClaimView:
     return replace(row, anchor="", records=(), items=tuple(("", stated) for _, stated in row.items))
 
 
-def _merged(rows: Sequence[ClaimView]) -> ClaimView:
+def _merge_rows(rows: Sequence[ClaimView]) -> ClaimView:
     anchors = tuple(item for row in rows for item in row.items or ((row.anchor, row.stated),))
     records = tuple(dict.fromkeys(record for row in rows for record in row.records))
     return replace(rows[0], items=anchors, records=records, models=tuple(row.anchor for row in rows))

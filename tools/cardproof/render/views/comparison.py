@@ -79,14 +79,14 @@ class ModelsBySize:
         names = {(row.page, row.name) for row in own}
         near = {
             (row.page, row.name): row
-            for row in self._near(dataset, mine, len(own))
+            for row in self._nearest_models(dataset, mine, len(own))
             if (row.page, row.name) not in names
         }
         sizes = [math.log(row.multiply_adds or 1) for row in mine]
         others = sorted(near.values(), key=lambda row: (_distance(row, sizes), row.name, row.page))[:MOST_OTHERS]
         return Comparison(dataset, mine, tuple(others)) if len(mine) + len(others) >= LEAST_MODELS else None
 
-    def _near(self, dataset: str, mine: Sequence[ModelRow], own: int) -> Iterator[ModelRow]:
+    def _nearest_models(self, dataset: str, mine: Sequence[ModelRow], own: int) -> Iterator[ModelRow]:
         """Yield at least the nearest models of other pages, among them the page's own."""
         models = self._models.get(dataset, [])
         for row in mine:

@@ -47,7 +47,7 @@ class PublishedGroup(Struct, frozen=True):
 def verdict_sentence(
     verdicts: Iterable[tuple[ShownVerdict, int]], wrong: Mapping[str, int], day: str = "", not_checkable: int = 0
 ) -> str:
-    """Return what became of a page's claims.
+    """Return the verdicts on a page's claims in one sentence.
 
     ``wrong`` are the names of the refuted ones, with how many have each. ``day`` is when values were generated,
     ``not_checkable`` counts the unchecked claims that no check judges.
@@ -121,10 +121,10 @@ def family_facts(models: Sequence[ModelView]) -> tuple[Fact, ...]:
     for model in models:
         for fact in model.facts:
             groups.setdefault(fact.kind, []).append(fact)
-    return tuple(_joined(facts, len(models)) for facts in groups.values())
+    return tuple(_join_facts(facts, len(models)) for facts in groups.values())
 
 
-def _joined(facts: Sequence[Fact], models: int) -> Fact:
+def _join_facts(facts: Sequence[Fact], models: int) -> Fact:
     """Return one tile for the same number of several models: from the least to the most."""
     labels = {fact.label for fact in facts}
     label = facts[0].label if len(labels) == 1 else facts[0].label.partition(" at ")[0]

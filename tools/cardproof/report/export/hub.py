@@ -52,7 +52,7 @@ def hub_header(
 
     ``card`` is the header of its card if that is for the Hub: its fields are kept, and its results unless refuted.
     """
-    found: dict[str, Any] = {key.text: _as_the_hub_takes_it(key.text, node) for key, node in card or ()}
+    found: dict[str, Any] = {key.text: _accepted_value(key.text, node) for key, node in card or ()}
     found = {key: node for key, node in found.items() if node is not None}
     found.pop("model-index", None)
     if isinstance(node := found.get("license"), Scalar):
@@ -91,19 +91,19 @@ def _kept_results(
         for metric in given.items if isinstance(given, Sequence) else ():
             value = metric.get("value") if isinstance(metric, Mapping) else None
             judgement = by_place.get(value.place) if isinstance(value, Scalar) else None
-            if judgement is None or not isinstance(metric, Mapping) or not _has(metric, "type", "value"):
+            if judgement is None or not isinstance(metric, Mapping) or not _has_values(metric, "type", "value"):
                 continue
             places.add(judgement.claim.place)
             if judgement.verdict != "refuted":
                 metrics.append(metric)
             elif "refuted" in verdicts:
-                metrics.append({**{key.text: node for key, node in metric}, "value": _measured(judgement)})
+                metrics.append({**{key.text: node for key, node in metric}, "value": _measured_value(judgement)})
         if metrics:
-            kept.append(_completed(result, metrics))
+            kept.append(_complete_result(result, metrics))
     return kept, places
 
 
-def _completed(result: Mapping, metrics: list[Node | dict[str, Any]]) -> dict[str, Any]:
+def _complete_result(result: Mapping, metrics: list[Node | dict[str, Any]]) -> dict[str, Any]:
     """Return a result with the parts that the Hub requires, and without a source that it refuses."""
     parts: dict[str, Any] = {key.text: node for key, node in result if not _is_empty(node)}
     for name, required in (("task", ("type",)), ("dataset", ("type", "name"))):
@@ -116,12 +116,12 @@ def _completed(result: Mapping, metrics: list[Node | dict[str, Any]]) -> dict[st
             stated.setdefault(key, known if key == "name" else _slug(known) or "other")
         parts[name] = stated
     source = parts.get("source")
-    if not isinstance(source, Mapping) or not _has(source, "url"):
+    if not isinstance(source, Mapping) or not _has_values(source, "url"):
         parts.pop("source", None)
     return {**parts, "metrics": metrics}
 
 
-def _measured(judgement: Judgement) -> Any:
+def _measured_value(judgement: Judgement) -> Any:
     """Return the measured value of a refuted metric, as a fraction if the card states one."""
     found, number = judgement.found, judgement.claim.number
     in_percent = points(judgement.claim) if "accuracy" in judgement.claim.kind else None
@@ -130,7 +130,7 @@ def _measured(judgement: Judgement) -> Any:
     return found
 
 
-def _as_the_hub_takes_it(field: str, node: Node) -> Node | list[str] | None:
+def _accepted_value(field: str, node: Node) -> Node | list[str] | None:
     """Return the value of a header's field without what the Hub refuses: null, empty entries, numbers for text."""
     items = [item for item in (node.items if isinstance(node, Sequence) else [node]) if not _is_empty(item)]
     if not items:
@@ -144,7 +144,7 @@ def _as_the_hub_takes_it(field: str, node: Node) -> Node | list[str] | None:
     return Sequence(node.source, node.start, node.end, items) if isinstance(node, Sequence) else node
 
 
-def _has(mapping: Mapping, *keys: str) -> bool:
+def _has_values(mapping: Mapping, *keys: str) -> bool:
     """Return whether a mapping has a value for each of some keys."""
     nodes = [mapping.get(key) for key in keys]
     return all(isinstance(node, Scalar) and not _is_empty(node) for node in nodes)

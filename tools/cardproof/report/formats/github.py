@@ -103,14 +103,14 @@ def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 def _text(value: object) -> str:
     """Return a text escaped for Markdown, without mentions."""
-    return markdown_text(_clipped(value)).replace("@", "@<!-- -->")
+    return markdown_text(_shorten(value)).replace("@", "@<!-- -->")
 
 
 def _code(value: object) -> str:
     """Return a text as code, in which GitHub makes no mentions and no links."""
-    return f"<code>{markdown_text(_clipped(value))}</code>" if value is not None else ""
+    return f"<code>{markdown_text(_shorten(value))}</code>" if value is not None else ""
 
 
-def _clipped(value: object) -> str:
+def _shorten(value: object) -> str:
     text = printable(" ".join(str(value).split()))
     return text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]}…"

@@ -49,7 +49,7 @@ def junit_of(view: View) -> str:
 
 def _suite(file: str, cases: list[Case], others: list[str]) -> TestSuite:
     """Return the suite of a file; ``others`` are warnings and notes. Two of its tests never have one name."""
-    suite = TestSuite(_valid(file))
+    suite = TestSuite(_escape_forbidden(file))
     names: Counter[str] = Counter()
     for case in cases:
         names[case.name] += 1
@@ -57,7 +57,7 @@ def _suite(file: str, cases: list[Case], others: list[str]) -> TestSuite:
             case.name = f"{case.name} #{names[case.name]}"
     suite.extend(cases)
     if others:
-        suite.append(SystemOut(_valid("\n".join(others))))
+        suite.append(SystemOut(_escape_forbidden("\n".join(others))))
     return suite
 
 
@@ -67,7 +67,7 @@ def _cases(view: View) -> Iterator[tuple[str, Case]]:
         finding = view.finding_of(judgement.claim)
         if finding and finding.severity == "error":
             reported.add(id(finding))
-        yield judgement.claim.place.file, _of_claim(judgement, finding)
+        yield judgement.claim.place.file, _claim_case(judgement, finding)
     for block in view.lists.blocks:
         if block["status"] != "fail":
             whose = f" for {block['model']}" if block["model"] else ""
@@ -79,7 +79,7 @@ def _cases(view: View) -> Iterator[tuple[str, Case]]:
             yield finding.place.file, _failure(finding, f"{finding.check}: {finding.message}")
 
 
-def _of_claim(judgement: Judgement, finding: Finding | None) -> Case:
+def _claim_case(judgement: Judgement, finding: Finding | None) -> Case:
     """Return the test of a claim; its name does not depend on the verdict, so that services keep its history."""
     claim = judgement.claim
     name = f"{claim.model}: {claim.label}"
@@ -95,22 +95,24 @@ def _of_claim(judgement: Judgement, finding: Finding | None) -> Case:
 
 def _failure(finding: Finding, name: str) -> Case:
     case = _case(finding.place, name)
-    failure = Failure(_valid(finding.message))
-    failure.text = _valid(f"{finding.place}: {finding.message}" + (f"\n{finding.hint}" if finding.hint else ""))
+    failure = Failure(_escape_forbidden(finding.message))
+    failure.text = _escape_forbidden(
+        f"{finding.place}: {finding.message}" + (f"\n{finding.hint}" if finding.hint else "")
+    )
     case.result = failure
     return case
 
 
 def _case(place: Place, name: str, skipped: str = "") -> Case:
     """Return a test that passes, or that is skipped for a reason."""
-    case = Case(_valid(name), _valid(place.file))
+    case = Case(_escape_forbidden(name), _escape_forbidden(place.file))
     case.file = case.classname
     case.line = str(max(place.line, 1))
     if skipped:
-        case.result = Skipped(_valid(skipped))
+        case.result = Skipped(_escape_forbidden(skipped))
     return case
 
 
-def _valid(text: str) -> str:
+def _escape_forbidden(text: str) -> str:
     """Return a text with characters that XML forbids as escapes."""
     return _FORBIDDEN.sub(lambda match: f"\\u{ord(match.group()):04x}", text)

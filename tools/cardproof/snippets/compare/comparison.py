@@ -47,7 +47,7 @@ _NOT_PYTHON = (
     (re.compile(r"<[A-Za-z][\w .-]*>"), "'{}' is not Python: it stands for something of the reader's",
      "write a name in capitals and give it a value for the run, under 'placeholders', or mark the block .skip"),
 )  # fmt: skip
-"""What is often written in blocks of Python and is none."""
+"""What is often written in blocks of Python and is not Python."""
 
 
 class Comparison(Struct, frozen=True):
@@ -201,7 +201,7 @@ def _judge_output(block: Block, ran: BlockRun, results: Sequence[Comparison], va
 
 
 def _comments_that_differ(block: Block, ran: BlockRun, values: bool) -> Iterator[str]:
-    """Yield warnings about values in comments that are not what came out."""
+    """Yield warnings about values in comments that differ from the actual values."""
     if block.console or block.stated_output is not None:
         return
     compared = compared_lines(block)

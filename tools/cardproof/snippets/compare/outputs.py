@@ -17,7 +17,7 @@ MOST_BRACES = 100
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 _BROKEN_ANSI = re.compile(rf"{_ANSI.pattern}|\x1b\]?")
-"""The same, and what begins like an escape sequence and is none."""
+"""The same, and what begins like an escape sequence and is not one."""
 _DEVICE = re.compile(r",\s*device='(?!cpu)\w+(?::\d+)?'")
 _TOKEN = re.compile(
     r"""

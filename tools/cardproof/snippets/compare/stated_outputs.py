@@ -91,7 +91,7 @@ class Comment(Struct, frozen=True):
     column: int
     text: str
     alone: bool
-    """Nothing else stands on its line."""
+    """Whether it is alone on its line."""
 
 
 def _expectations_in_comments(code: str) -> list[Expectation]:

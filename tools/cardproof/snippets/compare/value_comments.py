@@ -256,7 +256,7 @@ def _kind_of_value(node: ast.expr) -> str:
 
 
 def _without_class(node: ast.expr) -> ast.expr:
-    """Return a value without what only says of which class it is: ``torch.Size([3])`` is ``(3,)``."""
+    """Return a value without a call that only names its class: ``torch.Size([3])`` is ``(3,)``."""
     if isinstance(node, ast.Call) and len(node.args) == 1 and not node.keywords:
         name, only = _dotted_name(node.func), node.args[0]
         if name.rpartition(".")[2] == "Size" and isinstance(only, ast.List | ast.Tuple):

@@ -70,7 +70,7 @@ def find_blocks(
 
     body, first = _without_front_matter(text)
     page = convert_page(body, extensions, extension_configs, base_path)
-    return _found(_Finder(page, body, file, first, origin or {}))
+    return _blocks_and_findings(_Finder(page, body, file, first, origin or {}))
 
 
 def find_readme_blocks(text: str, file: str) -> tuple[tuple[Block, ...], tuple[Finding, ...]]:
@@ -78,10 +78,10 @@ def find_readme_blocks(text: str, file: str) -> tuple[tuple[Block, ...], tuple[F
     from cardproof.snippets.find.conversion import convert_readme
 
     body, first = _without_front_matter(text)
-    return _found(_Finder(convert_readme(body), body, file, first, {}))
+    return _blocks_and_findings(_Finder(convert_readme(body), body, file, first, {}))
 
 
-def _found(finder: _Finder) -> tuple[tuple[Block, ...], tuple[Finding, ...]]:
+def _blocks_and_findings(finder: _Finder) -> tuple[tuple[Block, ...], tuple[Finding, ...]]:
     finder.walk()
     finder.report_missed()
     blocks = tuple(block for block in finder.blocks if block.code.strip())  # what was to be included may be missing
@@ -206,8 +206,8 @@ class _Finder(Struct):
         elif python:
             inside = range(fence.start + 1, fence.end - 1)
             self.hidden.update(index for index in inside if HIDDEN_LINE.search(self.page.lines[index]))
-        if options.output or (not python and fence.language.lower() in OUTPUT and self._announced()):
-            self._state(fence)
+        if options.output or (not python and fence.language.lower() in OUTPUT and self._is_announced_as_code()):
+            self._attach_output(fence)
         elif python:
             self._add(self._block(fence, options))
         else:
@@ -220,7 +220,7 @@ class _Finder(Struct):
         self.blocks.append(block)
         self._after = None if block.options.setup else Prose("", 0, 0)
 
-    def _announced(self) -> bool:
+    def _is_announced_as_code(self) -> bool:
         after = self._after
         if after is None or after.paragraphs > 1 or after.others or len(after.text) > _LONGEST_ANNOUNCEMENT:
             return False
@@ -274,7 +274,7 @@ class _Finder(Struct):
         file, line = lines[0] if lines else self._source(comment.line)
         return Block(file, line, "\n".join(code), Options(hide=True, setup=True), _origins(file, line, lines))
 
-    def _state(self, fence: Fence) -> None:
+    def _attach_output(self, fence: Fence) -> None:
         if not self.blocks or self.blocks[-1].options.setup or self.blocks[-1].stated_output:
             message = "an output block follows no Python block whose output it could state"
             self._finding(fence.start, "error", message, "put it after the block that prints it")

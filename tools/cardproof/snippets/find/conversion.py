@@ -135,7 +135,9 @@ class _Recorder:
             number, stored = len(self.fences), len(processor.stack)
             fence = Fence(start, end, processor.lang or "", tuple(processor.classes), _attributes(header))
             plain = getattr(processor.formatter, "__func__", None) is self._plain
-            processor.formatter = _marking(_unhighlighted if plain else processor.formatter, fence, number)
+            processor.formatter = _formatter_with_mark(
+                _plain_highlight if plain else processor.formatter, fence, number
+            )
             process(ws, content, start, end)
             if len(processor.stack) > stored:
                 self.fences.append(fence)
@@ -146,24 +148,24 @@ class _Recorder:
         """Write each snippet comment's line into it; fences are placeholders by now, so these are not inside code."""
         ends, index, lines_marked = {fence.start: fence.end for fence in self.fences}, 0, []
         for line in lines:
-            lines_marked.append(_marked_comment(line, index))
+            lines_marked.append(_with_line_mark(line, index))
             index = ends.get(index, index + 1)
         return lines_marked
 
 
-def _marking(formatter: Any, fence: Fence, number: int) -> Any:
+def _formatter_with_mark(formatter: Any, fence: Fence, number: int) -> Any:
     def marking(**arguments: Any) -> Any:
         fence.code = arguments["src"]
         html = formatter(**arguments)
         if not isinstance(html, str):
             return html
-        return _marked(str(html), number)
+        return _with_fence_mark(str(html), number)
 
     return marking if formatter else None
 
 
-def _unhighlighted(**arguments: Any) -> str:
-    return _marked_code(arguments["src"])
+def _plain_highlight(**arguments: Any) -> str:
+    return _html_of_code(arguments["src"])
 
 
 def _attributes(header: str) -> dict[str, str]:
@@ -261,7 +263,7 @@ def convert_readme(text: str) -> ConvertedPage:
 
     lines = text.split("\n")
     converter = MarkdownIt("commonmark").enable("table")
-    tokens = converter.parse("\n".join(_marked_comment(line, index) for index, line in enumerate(lines)))
+    tokens = converter.parse("\n".join(_with_line_mark(line, index) for index, line in enumerate(lines)))
     fences: list[Fence] = []
     refused: set[int] = set()
     for token in tokens:
@@ -296,7 +298,7 @@ def _commonmark_fence(token: Token, lines: list[str]) -> Fence | None:
         return None
     code = token.content.removesuffix("\n")
     for index in range(start, end):
-        code = code.replace(_marked_comment("<!-- snippet:", index), "<!-- snippet:")
+        code = code.replace(_with_line_mark("<!-- snippet:", index), "<!-- snippet:")
     attributes = {match[1]: next(filter(None, match.groups()[1:]), "") for match in _ATTRIBUTE.finditer(token.info)}
     language, *classes = [*_ATTRIBUTE.sub(" ", token.info).split(), ""]
     return Fence(start, end, language, tuple(filter(None, classes)), attributes, code)
@@ -304,22 +306,22 @@ def _commonmark_fence(token: Token, lines: list[str]) -> Fence | None:
 
 def _render_commonmark_fence(_: object, tokens: list[Token], index: int, *__: object) -> str:
     token = tokens[index]
-    html = _marked_code(token.content)
-    return _marked(html, token.meta["number"]) if "number" in token.meta else html
+    html = _html_of_code(token.content)
+    return _with_fence_mark(html, token.meta["number"]) if "number" in token.meta else html
 
 
-def _marked_code(code: str) -> str:
+def _html_of_code(code: str) -> str:
     """Return the HTML of code without colours, which change nothing about what is code and cost a lexer."""
     return f"<pre><code>{escape(code)}</code></pre>"
 
 
-def _marked(html: str, number: int) -> str:
+def _with_fence_mark(html: str, number: int) -> str:
     """Return the HTML of a fence with its number in the first tag, and a mark where it ends."""
     opened = re.sub(r"<([a-zA-Z][\w-]*)", rf'<\1 {_FENCE}="{number}"', html, count=1)
     return f'{opened}<i {_END}="{number}"></i>'
 
 
-def _marked_comment(line: str, index: int) -> str:
+def _with_line_mark(line: str, index: int) -> str:
     """Return a line whose snippet comment holds the index of the line."""
     return line.replace(_COMMENT, f"{_COMMENT[:-1]}@{index}:")
 

@@ -39,7 +39,9 @@ def missed_fences(page: ConvertedPage) -> Iterator[MissedFence]:
         header = _MYST.fullmatch(page.lines[fence.start].strip("> \t`~"))
         if fence.fate == "shown" and not fence.language and header and header[1].lower() in PYTHON | CONSOLE | _RUNS:
             column = indentation(page.lines[fence.start]) + 1
-            yield _directive(page, fence.start, column, page.lines[fence.start][column - 1 :].split("{")[0], header)
+            yield _missed_directive(
+                page, fence.start, column, page.lines[fence.start][column - 1 :].split("{")[0], header
+            )
     index = 0
     while index < len(page.lines):
         line = page.lines[index]
@@ -50,7 +52,7 @@ def missed_fences(page: ConvertedPage) -> Iterator[MissedFence]:
             index = covered[index]
         elif match and not any(line.strip() in comment for comment in page.comments):
             end = _closing(page, index, match["fence"], covered)
-            yield _judged(page, index, match, end is not None)
+            yield _missed_fence(page, index, match, end is not None)
             index = end or index + 1
         else:
             index += 1
@@ -69,15 +71,15 @@ def _skipped_elsewhere(page: ConvertedPage, index: int) -> MissedFence | None:
     return index, "warning", message, 'write <!-- snippet: skip reason="…" --> to skip it', match.start() + 1
 
 
-def _judged(page: ConvertedPage, index: int, match: re.Match[str], closed: bool) -> MissedFence:
+def _missed_fence(page: ConvertedPage, index: int, match: re.Match[str], closed: bool) -> MissedFence:
     column = match.start("fence") + 1
     fence, info = match["fence"], match["info"].strip()
     if not match["marker"] and (index in page.refused or not (page.is_commonmark or _is_header(page.lines[index]))):
         if myst := _MYST.match(info):
-            return _directive(page, index, column, fence, myst)
+            return _missed_directive(page, index, column, fence, myst)
         language = re.match(r"\{?\s*\.?([\w#+-]*)", info)[1]  # type: ignore[index]
         severity: Severity = "error" if language.lower() in PYTHON | CONSOLE else "warning"
-        message = f"fence header '{info}' is not understood; write {_rewritten(fence, info, language)}"
+        message = f"fence header '{info}' is not understood; write {_accepted_header(fence, info, language)}"
         return index, severity, message, "options are classes in braces, or a comment line above", column
     if not closed:
         hint = f"write a line that is nothing but {fence}, indented like the first one, after the code"
@@ -93,7 +95,7 @@ def _is_header(line: str) -> bool:
     return RE_NESTED_FENCE_START.match(line, indentation(line)) is not None
 
 
-def _rewritten(fence: str, info: str, language: str) -> str:
+def _accepted_header(fence: str, info: str, language: str) -> str:
     """Return a header that superfences accepts, with the probable meaning of the refused one."""
     given = re.findall(r"""(?<![\w-])([\w-]+)=("[^"]*"|'[^']*'|[^\s{}]+)""", info)
     rest = re.sub(r"""(?<![\w-])[\w-]+=("[^"]*"|'[^']*'|[^\s{}]+)""", " ", info)
@@ -111,7 +113,7 @@ def _rewritten(fence: str, info: str, language: str) -> str:
     return " ".join([f"{fence} {{ .{language or 'python'}", *options, *unknown, *kept, "}"])
 
 
-def _directive(page: ConvertedPage, index: int, column: int, fence: str, header: re.Match[str]) -> MissedFence:
+def _missed_directive(page: ConvertedPage, index: int, column: int, fence: str, header: re.Match[str]) -> MissedFence:
     """Return what to write for a directive of MyST, such as ``{code-block} python``, or for knitr's ``{python}``."""
     name, language = header[1].lower(), header[2].lower()
     options: list[str] = []

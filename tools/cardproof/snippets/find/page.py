@@ -111,11 +111,11 @@ def fence_options(classes: Sequence[str], attributes: Mapping[str, str]) -> tupl
     options, errors, warnings = Options(), [], []
     for key in (".timeout", "timeout", "data-timeout"):
         if key in attributes:
-            options = _with(options, "timeout", {"timeout": attributes[key]})
+            options = _with_option(options, "timeout", {"timeout": attributes[key]})
             errors += [WRONG_TIMEOUT] if options.timeout is None else []
     for name in classes:
         if (known := "output" if name == "expected" else name) in NAMES:
-            options = _with(options, known, attributes)
+            options = _with_option(options, known, attributes)
         elif name == "timeout":
             errors.append(WRONG_TIMEOUT)
         elif meant := suggest_option(name):
@@ -132,10 +132,10 @@ def comment_options(text: str, options: Options) -> tuple[Options, list[str]]:
     errors = []
     for name, value in words:
         if name == "timeout":
-            options = _with(options, name, values)
+            options = _with_option(options, name, values)
             errors += [WRONG_TIMEOUT] if options.timeout is None else []
         elif name in NAMES:
-            options = _with(options, name, {"error": value, **values} if value else values)
+            options = _with_option(options, name, {"error": value, **values} if value else values)
         elif name not in ("reason", "error") or value is None:
             meant = suggest_option(name)
             suggestion = f", did you mean '{meant}'?" if meant else ""
@@ -150,7 +150,7 @@ def suggest_option(word: str) -> str | None:
     return OTHER_NAMES.get(word) or (close[0] if close else None)
 
 
-def _with(options: Options, name: str, values: Mapping[str, Any]) -> Options:
+def _with_option(options: Options, name: str, values: Mapping[str, Any]) -> Options:
     if name == "expect-error":
         return replace(options, expect_error=values.get("error") or values.get("data-error") or "")
     if name == "skip":
@@ -176,14 +176,14 @@ def align_lines(old: Sequence[str], known: Sequence[T], new: Sequence[str]) -> l
     found: list[T | None] = [None] * len(new)
     matcher = SequenceMatcher(None, before, after, autojunk=False)
     is_short = len(before) * len(after) <= MOST_PAIRS
-    for tag, i, i_end, j, j_end in matcher.get_opcodes() if is_short else _ends(before, after):
+    for tag, i, i_end, j, j_end in matcher.get_opcodes() if is_short else _opcodes_without_diff(before, after):
         if tag in ("equal", "replace"):
             for at in range(j, j_end):
                 found[at] = known[min(i + at - j, i_end - 1)]
     return found
 
 
-def _ends(before: Sequence[str], after: Sequence[str]) -> list[tuple[str, int, int, int, int]]:
+def _opcodes_without_diff(before: Sequence[str], after: Sequence[str]) -> list[tuple[str, int, int, int, int]]:
     """Return the equal lines at the start and the end of two texts, and all between them as replaced."""
     same = [one == other for one, other in zip(before, after, strict=False)]
     head = same.index(False) if False in same else len(same)

@@ -67,7 +67,7 @@ def prepare_libraries(seed: int, spawns: Callable[[], bool], random_weights: boo
 
 
 def _guard_spawn(kind: Any, spawns: Callable[[], bool]) -> None:
-    """Refuse to spawn where a script would begin again in each new process: Python ends those with this error."""
+    """Refuse to spawn if a script would begin again in each new process: Python ends those with this error."""
     launch = kind._launch
 
     def _launch(self: Any, process: Any) -> Any:
@@ -124,10 +124,10 @@ def _note_misses(module: Any) -> None:
     """Let the exceptions of huggingface_hub note that a file is not on this machine, or that it may not ask."""
     for name in ("LocalEntryNotFoundError", "OfflineModeIsEnabled"):
         if kind := getattr(module, name, None):
-            kind.__init__ = _noting(kind.__init__)
+            kind.__init__ = _with_refusal_noted(kind.__init__)
 
 
-def _noting(begin: Callable[..., None]) -> Callable[..., None]:
+def _with_refusal_noted(begin: Callable[..., None]) -> Callable[..., None]:
     def begin_and_note(self: BaseException, *args: Any, **options: Any) -> None:
         begin(self, *args, **options)
         refusals.refuse(self, "huggingface.co")
@@ -219,13 +219,13 @@ class Refusals:
     def refuse(self, error: BaseException, host: str = "") -> None:
         """Note that the code is refused a host, or a file of a hub, with this exception."""
         stack = [frame for frame, _ in walk_stack(sys._getframe(1))]
-        what = _wanted(stack) or (f"the network: {host}" if host else "the network")
-        called = next((inner for inner, outer in pairwise(stack) if self._owns(outer)), None)
+        what = _requested_file(stack) or (f"the network: {host}" if host else "the network")
+        called = next((inner for inner, outer in pairwise(stack) if self._is_of_page(outer)), None)
         if len(self._refused) < _MOST:
             self._refused.append((what, called))
         error.__dict__[_MARK] = what
 
-    def _owns(self, frame: FrameType) -> bool:
+    def _is_of_page(self, frame: FrameType) -> bool:
         return self.is_page(frame.f_code.co_filename)
 
     def cause(self, error: BaseException) -> str | None:
@@ -240,7 +240,7 @@ class Refusals:
                 return "the network"
             frames = {id(frame) for frame in _frames(link)}
             for what, called in self._refused:
-                if called is not None and id(called) in frames and not self._owns(called):
+                if called is not None and id(called) in frames and not self._is_of_page(called):
                     return what
         return None
 
@@ -248,7 +248,7 @@ class Refusals:
         """Return whether native code or another program found no network, and the exception may come from that."""
         if self.open or _unrouted() <= self._unrouted or isinstance(error, _FAULTS):
             return False
-        return bool(_frames(error)) and not (self._owns(_frames(error)[-1]) and _raises(error))
+        return bool(_frames(error)) and not (self._is_of_page(_frames(error)[-1]) and _is_raised_by_code(error))
 
     def _chain(self, error: BaseException) -> Iterator[BaseException]:
         waiting, seen = [error], set[int]()
@@ -259,8 +259,8 @@ class Refusals:
             seen.add(id(link))
             yield link
             waiting += [part for part in getattr(link, "exceptions", ()) if isinstance(part, BaseException)]
-            own_fault = isinstance(link, _FAULTS) and any(map(self._owns, _frames(link)[-1:]))
-            explicit = own_fault and _raises(link)
+            own_fault = isinstance(link, _FAULTS) and any(map(self._is_of_page, _frames(link)[-1:]))
+            explicit = own_fault and _is_raised_by_code(link)
             context = link.__context__ if not own_fault or explicit else None
             waiting += [other for other in (link.__cause__, context) if other is not None]
 
@@ -268,7 +268,7 @@ class Refusals:
 refusals = Refusals()
 
 
-def _raises(error: BaseException) -> bool:
+def _is_raised_by_code(error: BaseException) -> bool:
     """Return whether a ``raise`` of the code gave the exception, and not Python itself."""
     import linecache
 
@@ -281,7 +281,7 @@ def _frames(error: BaseException) -> list[FrameType]:
     return [frame for frame, _ in walk_tb(error.__traceback__)]
 
 
-def _wanted(stack: list[FrameType]) -> str | None:
+def _requested_file(stack: list[FrameType]) -> str | None:
     """Return the weights or data that a known loader on the stack was asked for."""
     for frame in stack:
         module, names = str(frame.f_globals.get("__name__")), frame.f_locals

@@ -37,7 +37,7 @@ _NOT_PERMITTED = 4
 
 
 def confine() -> None:
-    """Give up all power over processes outside, as far as the system supports that; for good, and for descendants."""
+    """Give up access to processes outside, as far as the system supports that; permanently, and for descendants."""
     if sys.platform != "linux":
         return
     library = ctypes.CDLL(None, use_errno=True)
@@ -80,7 +80,7 @@ _hiding = 0
 
 
 @contextlib.contextmanager
-def hidden() -> Iterator[None]:
+def hide_process() -> Iterator[None]:
     """Hide this process from others of its user, for systems where ``confine`` does not; may be nested."""
     global _hiding
     library = ctypes.CDLL(None)
@@ -100,27 +100,29 @@ def permitted_reach() -> Reach:
     """Find out in a child process which namespaces are permitted here."""
     if not Path("/proc/self/ns/pid").exists():
         return "none"
-    return next((reach for reach in reversed(REACHES[1:]) if _succeeds(partial(_try, reach))), "none")
+    return next(
+        (reach for reach in reversed(REACHES[1:]) if _succeeds_in_child(partial(_try_namespaces, reach))), "none"
+    )
 
 
 def may_read(pid: int) -> bool:
     """Return whether a confined process could read another of its user; found out in a child process."""
-    return _succeeds(partial(_read, pid))
+    return _succeeds_in_child(partial(_read_environment, pid))
 
 
-def _read(pid: int) -> None:
+def _read_environment(pid: int) -> None:
     """Do what a page could do to read another process of its user. Raises OSError."""
     confine()
     Path(f"/proc/{pid}/environ").read_bytes()
 
 
-def _try(reach: Reach) -> None:
+def _try_namespaces(reach: Reach) -> None:
     enter_namespaces(reach, False)
-    if reach == "all" and not _succeeds(mount_own):
+    if reach == "all" and not _succeeds_in_child(mount_own):
         raise OSError("mounts are not permitted")
 
 
-def _succeeds(action: Callable[[], None]) -> bool:
+def _succeeds_in_child(action: Callable[[], None]) -> bool:
     child = os.fork()
     if child == 0:
         try:
@@ -138,9 +140,9 @@ def enter_namespaces(reach: Reach, network: bool) -> None:
         return
     user, group = os.getuid(), os.getgid()
     try:
-        _call("unshare", flags)
+        _call_libc("unshare", flags)
     except PermissionError:
-        _call("unshare", flags | _NEW_USER)
+        _call_libc("unshare", flags | _NEW_USER)
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
         Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
@@ -151,24 +153,24 @@ def enter_namespaces(reach: Reach, network: bool) -> None:
 
 def mount_own() -> None:
     """Mount an own ``/proc``, and a ``/dev/shm`` as big as the memory. Raises OSError."""
-    _call("mount", b"none", b"/", None, _REC | _PRIVATE, None)
-    _call("mount", b"proc", b"/proc", b"proc", _NOSUID | _NODEV | _NOEXEC, None)
+    _call_libc("mount", b"none", b"/", None, _REC | _PRIVATE, None)
+    _call_libc("mount", b"proc", b"/proc", b"proc", _NOSUID | _NODEV | _NOEXEC, None)
     if Path("/dev/shm").is_dir():  # nosec B108  # an own one is mounted there
-        _call("mount", b"tmpfs", b"/dev/shm", b"tmpfs", _NOSUID | _NODEV, b"mode=1777")
+        _call_libc("mount", b"tmpfs", b"/dev/shm", b"tmpfs", _NOSUID | _NODEV, b"mode=1777")
 
 
 def adopt_orphans() -> None:
     """Become the parent of orphaned descendants, if the system supports that."""
     if Path("/proc/self").exists():
-        _call("prctl", _SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        _call_libc("prctl", _SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def die_with_parent() -> None:
     if Path("/proc/self").exists():
-        _call("prctl", _SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+        _call_libc("prctl", _SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
 
-def _call(name: str, *args: int | bytes | None) -> None:
+def _call_libc(name: str, *args: int | bytes | None) -> None:
     """Call a function of the C library that returns -1 for an error."""
     function = getattr(ctypes.CDLL(None, use_errno=True), name)
     longs = [ctypes.c_ulong(arg) if isinstance(arg, int) else arg for arg in args]

@@ -42,14 +42,14 @@ from cardproof.snippets.run.protocol import (
     Reply,
     StreamSwitched,
     Task,
+    call_untraced,
     encoded,
     follow_orders,
     note_frame,
     received,
-    untraced,
 )
 from cardproof.snippets.run.statements import Sources, Span, describe
-from cardproof.snippets.run.streams import Streams, moved_up
+from cardproof.snippets.run.streams import Streams, move_up
 from cardproof.snippets.types import Block
 
 if TYPE_CHECKING:
@@ -63,21 +63,21 @@ def run_page(channel_number: int, orders: int, output: int, errors: int, crash: 
     """Become the page's process: read the task from the channel, then follow the runner's orders."""
     channel = socket.socket(fileno=channel_number)
     task = convert(received(channel), Task)
-    orders, crash = moved_up(orders), moved_up(crash)
+    orders, crash = move_up(orders), move_up(crash)
     notes = Notes(channel, orders, task.nonce)
     _settle(task)
     faulthandler.enable(crash)
     if STACK_SIGNAL:
         faulthandler.register(STACK_SIGNAL, crash)
     page = Page(task, notes, Streams(output, errors, lambda: notes.send(StreamSwitched())))
-    untraced(partial(follow_orders, orders, page.enter, page.wait, page.leave, page.end_fork))
+    call_untraced(partial(follow_orders, orders, page.enter, page.wait, page.leave, page.end_fork))
 
 
 class Notes:
     """The page's end of the channel: each note waits until the runner has read all output before it."""
 
     def __init__(self, channel: socket.socket, orders: int, nonce: str) -> None:
-        self._channel: int | None = moved_up(channel.detach())
+        self._channel: int | None = move_up(channel.detach())
         self._orders = orders
         self._nonce = nonce
         self._lock = threading.RLock()
@@ -225,7 +225,7 @@ class Page:
 
     def _parts(self, span: Span) -> tuple[tuple[tuple[int, ...], str], ...]:
         """Return what the statement printed, by the block's lines; nothing if all came from its only line."""
-        block, parts = self._block, self._streams.taken()
+        block, parts = self._block, self._streams.take_output()
         if block is None or not parts:
             return ()
         known = {at: block.line_at(*at) for lines, _ in parts for at in lines}

@@ -19,7 +19,7 @@ def descendants(pid: int, spare: Collection[int] = ()) -> list[int]:
     """Return the living descendants of a process, parents first; without zombies, and without those to spare."""
     children: dict[int, list[int]] = {}
     zombies = set()
-    for child, parent, state in _table():
+    for child, parent, state in _process_table():
         if child not in spare:
             children.setdefault(parent, []).append(child)
         if state == "Z":
@@ -30,7 +30,7 @@ def descendants(pid: int, spare: Collection[int] = ()) -> list[int]:
     return [child for child in found[1:] if child not in zombies]
 
 
-def _table() -> list[tuple[int, int, str]]:
+def _process_table() -> list[tuple[int, int, str]]:
     if not _PROC.is_dir():
         return _table_of_ps()
     found = []
@@ -111,7 +111,7 @@ def remove_folder(folder: Path) -> bool:
     try:
         if folder.is_dir() and not folder.is_symlink():
             folder.chmod(stat.S_IRWXU)
-            _empty(os.open(folder, _FOLDER))
+            _empty_folder(os.open(folder, _FOLDER))
             folder.rmdir()
         else:
             folder.unlink(missing_ok=True)
@@ -120,7 +120,7 @@ def remove_folder(folder: Path) -> bool:
     return True
 
 
-def _empty(here: int) -> None:
+def _empty_folder(here: int) -> None:
     """Remove all that is in an open folder, and close it."""
     above: list[str] = []
     try:
@@ -129,9 +129,9 @@ def _empty(here: int) -> None:
             if below is not None:
                 os.chmod(below, stat.S_IRWXU, dir_fd=here)
                 above.append(below)
-                here = _moved(here, below)
+                here = _enter_folder(here, below)
             elif above:
-                here = _moved(here, "..")
+                here = _enter_folder(here, "..")
                 os.rmdir(above.pop(), dir_fd=here)
             else:
                 return
@@ -149,7 +149,7 @@ def _remove_files(here: int) -> str | None:
     return None
 
 
-def _moved(here: int, name: str) -> int:
+def _enter_folder(here: int, name: str) -> int:
     there = os.open(name, _FOLDER, dir_fd=here)
     os.close(here)
     return there

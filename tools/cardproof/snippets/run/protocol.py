@@ -233,7 +233,7 @@ class Frames:
         return found
 
 
-def untraced(action: Callable[[], NoReturn]) -> NoReturn:
+def call_untraced(action: Callable[[], NoReturn]) -> NoReturn:
     """Do something that ends the process, where no trace function sees it, which could change its variables.
 
     Python does not trace inside of a trace function, except for what it is told to (``sys.call_tracing``).
@@ -255,7 +255,7 @@ def follow_orders(
     leave: Callable[[Order, BaseException | None], bytes],
     end_fork: Callable[[Order, BaseException | None], NoReturn],
 ) -> NoReturn:
-    """Read an order, run its code, reply; for good.
+    """Read an order, run its code and reply, again and again.
 
     One frame, whose functions are kept in its own variables: code of the page that replaces functions, of this project
     or of Python, does not change what it does. It calls nothing of Python but through functions of C.

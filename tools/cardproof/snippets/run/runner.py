@@ -31,7 +31,7 @@ from cardproof.core.digests import digest_of_file
 from cardproof.core.paths import MOST_ENTRIES, PathError, named_files, resolve_inside
 from cardproof.snippets.names import tree_of
 from cardproof.snippets.run.fork_client import ForkServer, PageProcess, RunnerError, ServerState
-from cardproof.snippets.run.isolation import hidden
+from cardproof.snippets.run.isolation import hide_process
 from cardproof.snippets.run.monitor import Monitor
 from cardproof.snippets.run.processes import remove_folder
 from cardproof.snippets.run.protocol import Reach, Task
@@ -58,7 +58,7 @@ _FIXED = {
 MOST_GIVEN = 256 * 2**20
 """Bytes of all files that one page is given."""
 _USE_TORCH = frozenset({"torch", "torchvision", "torchaudio", "timm", "transformers", "res2next"})
-"""Packages that import torch sooner or later, whatever their metadata says."""
+"""Packages that import torch sooner or later although their metadata may not require it."""
 _PROMPT = re.compile(r"(?m)^[ \t]*(?:>>>|\.\.\.) ?(.*)$")
 
 
@@ -145,7 +145,7 @@ class Runner:
     def _run(
         self, job: Job, schedule: Schedule, numbers: Sequence[int], until: float
     ) -> tuple[tuple[BlockRun, ...], int | None]:
-        """Run blocks of a page in a process of their own; return their runs, and which was ended at its limit."""
+        """Run blocks of a page in a separate process; return their runs, and which was ended at its limit."""
         if all(schedule.reasons[number] is not None for number in numbers):
             return tuple(omitted for number in numbers if (omitted := schedule.omits(number))), None
         folder = Path(tempfile.mkdtemp(prefix="cardproof-"))
@@ -158,7 +158,7 @@ class Runner:
                 shutil.copyfile(path, target)
             blocks = [job.blocks[number] for number in numbers]
             task = self._task(job, folder, blocks)
-            with self._page(job, folder, blocks) as page:
+            with self._forked_page(job, folder, blocks) as page:
                 record = Record(task, job.device, Mask(folder, task.search_path))
                 monitor = Monitor(page, task, schedule, numbers, self._limits, until, record)
                 ran = monitor.run()
@@ -170,7 +170,7 @@ class Runner:
         return ran, monitor.timed_out
 
     @contextmanager
-    def _page(self, job: Job, folder: Path, blocks: Sequence[Block]) -> Iterator[PageProcess]:
+    def _forked_page(self, job: Job, folder: Path, blocks: Sequence[Block]) -> Iterator[PageProcess]:
         """Fork a page, from the device's server or from a fresh interpreter; leave none of its processes behind."""
         server = self._server(job.device, blocks)
         shared = sys.platform == "linux" and server.is_safe()
@@ -182,7 +182,7 @@ class Runner:
             if self._namespaces:  # drivers of devices expect to see the machine's own processes
                 reach = "all" if job.device == "cpu" else "network"
             if server.exposes(reach):
-                self._hidden.enter_context(hidden())  # until the runner ends
+                self._hidden.enter_context(hide_process())  # until the runner ends
             page = server.fork(folder, reach, network)
             try:
                 yield page
@@ -211,8 +211,8 @@ class Runner:
         search_path = tuple(str(Path(path).resolve()) for path in job.search_path)
         return Task(
             nonce=secrets.token_hex(16),
-            blocks=tuple(map(_sent, blocks)),
-            placeholders=_plain(job.placeholders),
+            blocks=tuple(map(_without_local_paths, blocks)),
+            placeholders=_as_plain_data(job.placeholders),
             environment=_page_environment(job, folder, search_path),
             folder=str(folder),
             search_path=search_path,
@@ -226,13 +226,13 @@ class Runner:
 
 def preload_for(blocks: Sequence[Block]) -> tuple[str, ...]:
     """Return the modules that are worth importing once for all pages like this one: torch, and what builds on it."""
-    names = {name for block in blocks for name in _imported(block)}
+    names = {name for block in blocks for name in _imported_packages(block)}
     if not any(_uses_torch(name) for name in names):
         return ()
     return ("torch", *(name for name in ("timm", "torchvision") if name in names))
 
 
-def _imported(block: Block) -> set[str]:
+def _imported_packages(block: Block) -> set[str]:
     """Return the top-level packages that a block imports, at any depth; none if it is not valid Python."""
     code = "\n".join(_PROMPT.findall(block.code)) if block.console else block.code
     tree = tree_of(code)
@@ -267,13 +267,13 @@ def _reason_not_to_run(block: Block, job: Job) -> str | None:
     return None
 
 
-def _sent(block: Block) -> Block:
+def _without_local_paths(block: Block) -> Block:
     """Return a block as the page's process gets it: without folders of this machine, and without the stated output."""
-    lines = tuple((_shown(file), line) for file, line in block.lines)
-    return replace(block, file=_shown(block.file), lines=lines, stated_output=None, stated_lines=())
+    lines = tuple((_public_file_name(file), line) for file, line in block.lines)
+    return replace(block, file=_public_file_name(block.file), lines=lines, stated_output=None, stated_lines=())
 
 
-def _shown(file: str) -> str:
+def _public_file_name(file: str) -> str:
     """Return a file's name without the folders of this machine."""
     path = Path(file)
     if not path.is_absolute():
@@ -281,7 +281,7 @@ def _shown(file: str) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else path.name
 
 
-def _plain(placeholders: Mapping[str, object]) -> dict[str, Any]:
+def _as_plain_data(placeholders: Mapping[str, object]) -> dict[str, Any]:
     try:
         plain: dict[str, Any] = json.loads(json.dumps(dict(placeholders), allow_nan=False))
     except (TypeError, ValueError) as trouble:

@@ -22,7 +22,7 @@ class Schedule:
     """The blocks of a page in their order, over one process or several."""
 
     def __init__(self, blocks: Sequence[Block], reasons: Sequence[str | None], device: str) -> None:
-        """``reasons`` say of blocks that do not run whatever happens why."""
+        """``reasons`` are those of blocks that never run."""
         self.blocks = blocks
         self.reasons = reasons
         self._device = device
@@ -50,7 +50,7 @@ class Schedule:
             text, needed = f"needs '{lacks[0]}' of the block at {blocks[lacks[1]].seen_from(block)}", lacks
         if text is None:
             return None
-        self._end(index, 0)
+        self._record_end(index, 0)
         return BlockRun(False, (), f"not run: {text}", device=self._device, needs_block=needed)
 
     def takes_names(self, index: int) -> tuple[bool, tuple[str, ...]]:
@@ -66,11 +66,11 @@ class Schedule:
         stops = exits or (error is not None and expected is not None and is_expected(error, expected))
         if index in self._replayed and self._ends[index] == (count, stops):
             return
-        self._end(index, count, stops)
+        self._record_end(index, count, stops)
         if exits or (not stops and (error or "").startswith("SystemExit")):
             self._exited = index
 
-    def _end(self, index: int, count: int, stops: bool = False) -> None:
+    def _record_end(self, index: int, count: int, stops: bool = False) -> None:
         self._ends[index] = count, stops
         self._scope.end(index, count, stops=stops)
 
@@ -128,7 +128,7 @@ class Scope:
         return min(found, key=lambda item: item[1], default=None)
 
     def forget(self) -> None:
-        """Begin anew: there are no names, and none is missing."""
+        """Begin again without names, of which none is missing."""
         self.missing, self._bound, self._later = {}, {}, {}
 
     def gives(self, index: int) -> set[str]:

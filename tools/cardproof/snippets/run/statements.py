@@ -65,11 +65,11 @@ def statements(block: Block, flags: int) -> tuple[tuple[Statement, ...], int]:
 
     found = []
     valued = frozenset[int]() if block.console else valued_lines(block.code)
-    for text, first, states_error, is_left_out in _parts(block):
-        for node in () if is_left_out else _parsed(text, first, block, flags):
+    for text, first, states_error, is_left_out in _pieces_of_code(block):
+        for node in () if is_left_out else _parse_piece(text, first, block, flags):
             line = min([node.lineno, *(item.lineno for item in getattr(node, "decorator_list", []))])
             end_line = node.end_lineno or line
-            body = _moved(node, block)
+            body = _with_source_lines(node, block)
             shown = isinstance(node, ast.Expr) and (block.console or end_line in valued)
             is_single = block.console or shown
             tree = ast.Interactive([body]) if is_single else ast.Module([body], [])
@@ -84,7 +84,7 @@ def statements(block: Block, flags: int) -> tuple[tuple[Statement, ...], int]:
 
 def parsed(block: Block) -> list[ast.stmt]:
     """Return the syntax trees of a block's statements, in the same order. Raises SyntaxError."""
-    return [node for text, first, *_ in _parts(block) for node in _parsed(text, first, block, 0)]
+    return [node for text, first, *_ in _pieces_of_code(block) for node in _parse_piece(text, first, block, 0)]
 
 
 def _is_main_guard(node: ast.stmt) -> bool:
@@ -92,7 +92,7 @@ def _is_main_guard(node: ast.stmt) -> bool:
     return any(isinstance(item, ast.Name) and item.id == "__name__" for item in names)
 
 
-def _parts(block: Block) -> Iterator[tuple[str, int, bool, bool]]:
+def _pieces_of_code(block: Block) -> Iterator[tuple[str, int, bool, bool]]:
     """Yield pieces of Python, the first line of each, whether it states a traceback, and whether it is not run."""
     if not block.console:
         yield block.code, 1, False, False
@@ -107,7 +107,7 @@ def _parts(block: Block) -> Iterator[tuple[str, int, bool, bool]]:
         yield example.source, example.line, example.error is not None, example.left_out is not None
 
 
-def _parsed(text: str, first: int, block: Block, flags: int) -> list[ast.stmt]:
+def _parse_piece(text: str, first: int, block: Block, flags: int) -> list[ast.stmt]:
     """Parse a piece whose first line is this line of the block; line numbers of the result are the block's.
 
     Blank lines before it give it its line of the source, if possible, so that warnings are right.
@@ -127,7 +127,7 @@ def _parsed(text: str, first: int, block: Block, flags: int) -> list[ast.stmt]:
     return tree.body
 
 
-def _moved(node: ast.stmt, block: Block) -> ast.stmt:
+def _with_source_lines(node: ast.stmt, block: Block) -> ast.stmt:
     """Give all nodes the lines of the source."""
     for item in ast.walk(node):
         if isinstance(item, ast.expr | ast.stmt | ast.excepthandler | ast.arg | ast.keyword | ast.alias | ast.pattern):
@@ -145,7 +145,7 @@ class Sources:
 
     def add(self, block: Block, alias: str) -> None:
         """Add a block's Python at its source lines; the rest of the files stays blank."""
-        for text, first, *_ in _parts(block):
+        for text, first, *_ in _pieces_of_code(block):
             for line, content in enumerate(text.removesuffix("\n").split("\n"), first):
                 file, number = block.located(line)
                 lines = self._files.setdefault(file, [])
@@ -205,7 +205,7 @@ def _shorten(error: traceback.TracebackException, sources: Sources, seen: set[in
     for frame in kept:
         if frame.filename not in sources:
             _ = frame.line  # read now: it is looked up by the file name
-            frame.filename = _short(frame.filename)
+            frame.filename = _short_library_name(frame.filename)
     error.stack = traceback.StackSummary.from_list(kept)
     for name in ("__cause__", "__context__"):
         other = getattr(error, name)
@@ -217,7 +217,7 @@ def _shorten(error: traceback.TracebackException, sources: Sources, seen: set[in
         _shorten(other, sources, seen)
 
 
-def _short(filename: str) -> str:
+def _short_library_name(filename: str) -> str:
     """Return a library's file name from its package on."""
     parts = Path(filename).parts
     for index in range(len(parts) - 1, 0, -1):

@@ -16,7 +16,7 @@ _HIGH = 500
 """Lowest descriptor that the runner reserves, so that ``os.closerange(3, 256)`` does not close it."""
 
 MOST_NOTED = 2**18
-"""Characters of a statement's output of which it is noted where they came from."""
+"""Characters of a statement's output whose origin is noted."""
 MOST_PARTS = 5000
 """The same of changes between such places; with more, none is noted."""
 
@@ -54,7 +54,7 @@ class Streams:
         """The page's source files."""
         self._parts: list[tuple[tuple[tuple[str, int], ...], list[str]]] = []
         self._size = 0
-        self._kept = {1: moved_up(output), 2: moved_up(errors)}
+        self._kept = {1: move_up(output), 2: move_up(errors)}
         for descriptor, kept in self._kept.items():
             os.dup2(kept, descriptor)
         nothing = os.open(os.devnull, os.O_RDONLY)
@@ -91,7 +91,7 @@ class Streams:
         self._reported |= new
         return tuple(f"the code closed {name}" for name in sorted(new))
 
-    def taken(self) -> list[tuple[tuple[tuple[str, int], ...], str]]:
+    def take_output(self) -> list[tuple[tuple[tuple[str, int], ...], str]]:
         """Return and forget what was written to Python's standard output, with the lines of the page that ran then."""
         parts = [(lines, "".join(texts)) for lines, texts in self._parts]
         self._parts, self._size = [], 0
@@ -119,7 +119,7 @@ class Streams:
         self._last = descriptor
 
 
-def moved_up(descriptor: int) -> int:
+def move_up(descriptor: int) -> int:
     """Move a descriptor to a number that code rarely closes."""
     moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _HIGH)
     os.close(descriptor)
