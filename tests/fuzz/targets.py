@@ -32,14 +32,14 @@ from cardproof.measure.gather import GatheredEvidence
 from cardproof.plan.local_files import find_local_files
 from cardproof.plan.recall import plan
 from cardproof.read import Reading, read_cards
-from cardproof.read.bibtex import entries_of, plain
+from cardproof.read.bibtex import entries_of, plain_value
 from cardproof.read.cited_results import read_cited
 from cardproof.read.tables import read_tables
 from cardproof.report.baseline import read_baseline
 from cardproof.report.run import Run
 from cardproof.report.terminal import json_of
 from cardproof.snippets.compare.comparison import judge_block
-from cardproof.snippets.compare.outputs import cleaned, same_kinds, same_output
+from cardproof.snippets.compare.outputs import clean_output, same_kinds, same_output
 from cardproof.snippets.find.blocks import find_blocks
 from cardproof.snippets.results import load_runs
 from cardproof.snippets.types import Block, BlockRun, Options, Printed
@@ -161,7 +161,7 @@ def fence(text: str) -> None:
 def match(text: str) -> None:
     """Compare the output of a block, the second part of the text, with what its code states."""
     code, _, output = text.partition("\0")
-    shown = cleaned(output)
+    shown = clean_output(output)
     assert same_output(shown, shown)
     assert same_output(code, shown) <= same_kinds(code, shown)
     ran = BlockRun(True, (Printed(1, code.count("\n") + 1, output),))
@@ -196,7 +196,7 @@ def citation(text: str) -> None:
     """Read BibTeX."""
     for entry in entries_of(text):
         for value in entry.fields.values():
-            plain(str(value))
+            plain_value(str(value))
 
 
 def address(text: str) -> None:

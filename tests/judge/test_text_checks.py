@@ -14,7 +14,7 @@ from cardproof.judge.checks.links import address_fault, closed_since
 from cardproof.judge.checks.weights import promised_digest
 from cardproof.judge.verdicts import judge_claim
 from cardproof.read import read_cards
-from cardproof.read.bibtex import address_of, entries_of, plain
+from cardproof.read.bibtex import address_of, entries_of, plain_value
 
 INDEX = """
 <!--
@@ -98,7 +98,7 @@ def test_a_broken_entry_takes_no_other_with_it():
     text = "@article{a,\n@misc{b,\n title={B {Net}},\n eprint={1610.02357},\n archivePrefix={arXiv}\n}\n"
     broken, good = entries_of(text)
     assert broken.error
-    assert (plain(good.fields["title"]), address_of(good)) == ("B Net", "https://arxiv.org/abs/1610.02357")
+    assert (plain_value(good.fields["title"]), address_of(good)) == ("B Net", "https://arxiv.org/abs/1610.02357")
 
 
 def test_abbreviations_are_known_to_the_entries_after_them():

@@ -15,7 +15,7 @@ from torch import nn
 from cardproof.core.measurements import Reproduction
 from cardproof.judge.discrepancies import describe
 from cardproof.measure.count.build import build_on_meta
-from cardproof.measure.count.counts import count, summarise
+from cardproof.measure.count.counts import count, counts_of_tally
 from cardproof.measure.count.tally import tally
 from cardproof.measure.explain.search import explain
 
@@ -240,7 +240,7 @@ def test_a_few_digits_close_to_the_plain_count_are_not_explained_by_small_additi
 def test_a_run_that_is_known_already_is_not_made_again(stated: int, monkeypatch: pytest.MonkeyPatch) -> None:
     model = build_on_meta(toy)
     ran = tally(model, (3, 32, 32))
-    counts = summarise(model, (3, 32, 32), ran)
+    counts = counts_of_tally(model, (3, 32, 32), ran)
     questions = question("flops", stated)
     plain = explain(model, counts, (32, 32), questions)
     shapes: list[tuple[int, ...]] = []

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from cardproof.snippets.compare import outputs
 from cardproof.snippets.compare.comparison import judge_block
-from cardproof.snippets.compare.outputs import cleaned, same_kinds, same_output
+from cardproof.snippets.compare.outputs import clean_output, same_kinds, same_output
 from cardproof.snippets.compare.stated_outputs import expectations, statement_lines
 from cardproof.snippets.run.runner import Job, Runner
 from cardproof.snippets.types import Block, BlockRun, Options, Printed
@@ -326,12 +326,12 @@ DIFFERENT = [
 
 @pytest.mark.parametrize(("want", "got"), EQUAL)
 def test_outputs_that_are_the_same(want, got):
-    assert same_output(want, cleaned(got))
+    assert same_output(want, clean_output(got))
 
 
 @pytest.mark.parametrize(("want", "got"), DIFFERENT)
 def test_outputs_that_are_not_the_same(want, got):
-    assert not same_output(want, cleaned(got))
+    assert not same_output(want, clean_output(got))
 
 
 def test_the_work_of_a_pattern_with_many_dots_does_not_grow_with_their_number(monkeypatch):
@@ -360,10 +360,10 @@ TEXTS = st.text(st.sampled_from("ab {}[](),:'\"0123456789.-e\n\r\t\x1b[m"), max_
 
 @given(TEXTS)
 def test_every_output_is_the_same_as_itself(text):
-    got = cleaned(text)
+    got = clean_output(text)
     assert same_output(got, got)
     assert same_kinds(got, got)
-    assert cleaned(got) == got
+    assert clean_output(got) == got
 
 
 PLAIN = st.text(st.sampled_from("ab {}[](),:'\"0123456789-e\n"), max_size=20)
@@ -371,7 +371,9 @@ PLAIN = st.text(st.sampled_from("ab {}[](),:'\"0123456789-e\n"), max_size=20)
 
 @given(PLAIN, PLAIN, PLAIN)
 def test_dots_stand_for_any_text(before, between, after):
-    assert same_output(f"x{cleaned(before)}y...z{cleaned(after)}", cleaned(f"x{cleaned(before)}y{between}z{after}"))
+    assert same_output(
+        f"x{clean_output(before)}y...z{clean_output(after)}", clean_output(f"x{clean_output(before)}y{between}z{after}")
+    )
 
 
 @given(st.floats(-1e6, 1e6), st.integers(1, 8))
@@ -412,21 +414,21 @@ def test_a_changed_digit_never_matches(want, data):
     digit = data.draw(st.sampled_from("0123456789".replace(want[at], "")))
     got = want.replace("0x...", "0x7f")
     changed = want[:at] + digit + want[at + 1 :]
-    assert same_output(want, cleaned(got))
-    assert not same_output(want, cleaned(changed.replace("0x...", "0x7f")))
+    assert same_output(want, clean_output(got))
+    assert not same_output(want, clean_output(changed.replace("0x...", "0x7f")))
 
 
 @given(st.lists(st.text("ab 1.\n(", max_size=4), min_size=1, max_size=4), st.text("ab 1.\n(", max_size=20))
 def test_what_matches_by_doctests_rules_matches_here(pieces, text):
-    want = cleaned("...".join(pieces))
+    want = clean_output("...".join(pieces))
     assume("...." not in want)
-    if doctest.OutputChecker().check_output(f"{want}\n", f"{cleaned(text)}\n", doctest.ELLIPSIS):
-        assert same_output(want, cleaned(text))
+    if doctest.OutputChecker().check_output(f"{want}\n", f"{clean_output(text)}\n", doctest.ELLIPSIS):
+        assert same_output(want, clean_output(text))
 
 
 @given(TEXTS, TEXTS)
 def test_any_two_texts_can_be_compared(want, got):
-    assert isinstance(same_output(want, cleaned(got)), bool)
+    assert isinstance(same_output(want, clean_output(got)), bool)
 
 
 def test_matching_needs_neither_torch_nor_markdown():

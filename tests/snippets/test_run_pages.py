@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from running import Pages, assert_nothing_left, blocks, pages
 
-from cardproof.snippets.compare.outputs import cleaned
+from cardproof.snippets.compare.outputs import clean_output
 from cardproof.snippets.run.runner import Job, Runner, RunnerError
 from cardproof.snippets.types import Block, Limits, Options
 
@@ -121,7 +121,7 @@ def test_colours_are_removed(page: Pages) -> None:
 
 
 def test_colours_are_removed_that_two_statements_write(page: Pages) -> None:
-    assert cleaned(page.out('print("\\x1b", end="")', 'print("[31mred\\x1b[0m")')) == "red"
+    assert clean_output(page.out('print("\\x1b", end="")', 'print("[31mred\\x1b[0m")')) == "red"
 
 
 @pytest.mark.parametrize("mark", ["\u2028", "\f"])

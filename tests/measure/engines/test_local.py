@@ -14,7 +14,7 @@ from sites import ONE_JOB, OTHER, build, write_site
 from cardproof.build import audit
 from cardproof.core.settings import Settings
 from cardproof.measure.engines import local
-from cardproof.measure.engines.local import LocalEngine, imports
+from cardproof.measure.engines.local import LocalEngine, imports_library
 from cardproof.measure.list_models import list_models
 from cardproof.zoos import ZooError
 
@@ -171,5 +171,5 @@ def test_a_worker_without_files_for_its_queues_is_one_that_died(monkeypatch):
 
 def test_libraries_that_a_zoo_imports_are_inherited_by_its_workers(tmp_path):
     (tmp_path / "zoo.py").write_text("def build(name):\n    import timm.layers\n# from torchvision import x\n")
-    assert imports(f"{tmp_path}/zoo.py:build", "timm")
-    assert not imports(f"{tmp_path}/zoo.py:build", "torchvision")
+    assert imports_library(f"{tmp_path}/zoo.py:build", "timm")
+    assert not imports_library(f"{tmp_path}/zoo.py:build", "torchvision")

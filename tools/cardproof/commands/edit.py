@@ -250,7 +250,7 @@ def _text_after_fixes(path: Path, fixes: list[Fix]) -> str | None:
 
 
 def _values_with_keys(path: Path, text: str) -> Iterator[tuple[tuple[Any, ...], str]]:
-    """Yield a file's values, each behind the keys that lead to it: of its YAML as it is meant, or else of its text."""
+    """Yield a file's values, each after the keys that lead to it: of its YAML once corrected, or else of its text."""
     source = Source(path.name, path, text.removeprefix(_BOM))
     header, indexes = _header_and_indexes(source)
     if header:

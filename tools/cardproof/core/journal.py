@@ -90,7 +90,7 @@ def replace_files(
         return
     with _journal(steps) as journal:
         try:
-            _stage(steps, written)
+            _write_temporaries(steps, written)
             with uninterrupted():
                 with suppress(OSError):  # the cache is full: a build that is killed now is not completed
                     if journal:
@@ -98,9 +98,9 @@ def replace_files(
                         journal.flush()
                         if len(steps) > 1:  # one file is whole in any case
                             os.fsync(journal.fileno())
-                _apply(steps, before)
+                _apply_steps(steps, before)
         except BaseException:
-            _discard(written)
+            _remove_files(written)
             raise
 
 
@@ -130,7 +130,7 @@ def write_report(path: Path, text: str) -> None:
         replace_files({path: data})
 
 
-def _stage(steps: Iterable[Step], written: Mapping[Path, bytes]) -> None:
+def _write_temporaries(steps: Iterable[Step], written: Mapping[Path, bytes]) -> None:
     """Write the temporary files, with the modes of those that they will replace."""
     for step in steps:
         if step.temporary:
@@ -143,7 +143,7 @@ def _stage(steps: Iterable[Step], written: Mapping[Path, bytes]) -> None:
                 step.temporary.chmod(mode)
 
 
-def _apply(steps: Iterable[Step], before: Mapping[Path, bytes | None]) -> None:
+def _apply_steps(steps: Iterable[Step], before: Mapping[Path, bytes | None]) -> None:
     """Do all steps; after an error those that were done are undone."""
     done: list[Step] = []
     try:
@@ -169,7 +169,7 @@ def finish_interrupted(*folders: Path) -> None:
             suppress(OSError, NotImplementedError),
             _lock(path),
         ):  # another process writes, or the files cannot be written now
-            _finish(*_read(path))
+            _finish_steps(*_read_journal(path))
             path.unlink(missing_ok=True)
 
 
@@ -180,7 +180,7 @@ def _journals(folders: Iterable[Path]) -> list[Path]:
             paths = sorted(Path(entry.path) for entry in found if entry.name.endswith(".journal"))
     except OSError:
         return []
-    steps = {path: _read(path)[0] for path in paths}
+    steps = {path: _read_journal(path)[0] for path in paths}
     return [path for path in paths if not steps[path] or any(is_inside(s.target.parent, folders) for s in steps[path])]
 
 
@@ -196,10 +196,10 @@ def tidy_site(evidence: Path, base: Path, outputs: Iterable[Path], root: Path) -
     if left or _journals([base, *outputs]):
         with site_lock(evidence):
             finish_interrupted(base, *outputs)
-            _discard(left)
+            _remove_files(left)
 
 
-def _finish(steps: list[Step], whole: bool) -> None:
+def _finish_steps(steps: list[Step], whole: bool) -> None:
     """Do the steps that are left if that makes all files new, or remove the temporary files. Raises OSError."""
     todo = [step for step in steps if _digest(_read_content(step.target)) != step.new]
     ready = all(
@@ -209,10 +209,10 @@ def _finish(steps: list[Step], whole: bool) -> None:
     )
     for step in todo if whole and ready else ():
         step.apply()
-    _discard(step.temporary for step in steps if step.temporary)
+    _remove_files(step.temporary for step in steps if step.temporary)
 
 
-def _read(path: Path) -> tuple[list[Step], bool]:
+def _read_journal(path: Path) -> tuple[list[Step], bool]:
     """Return the steps of a journal, and whether all temporary files were written; none if it is not complete."""
     try:
         lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines(keepends=True)
@@ -262,7 +262,7 @@ def _digest(content: bytes | None) -> str:
     return "" if content is None else sha256(content).hexdigest()
 
 
-def _discard(files: Iterable[Path | str]) -> None:
+def _remove_files(files: Iterable[Path | str]) -> None:
     for path in files:
         with suppress(OSError):
             os.unlink(path)  # noqa: PTH108

@@ -89,9 +89,9 @@ def load_sealed(path: Path, schema: str, kind: type[T]) -> T:
 def parse_sealed(text: str, path: Path, schema: str, kind: type[T]) -> T:
     """Return the record of a text that was read from ``path``; raises like :func:`load_sealed`."""
     try:
-        record = json.loads(text, parse_int=_bounded, parse_float=_finite, parse_constant=_finite)
+        record = json.loads(text, parse_int=_parse_bounded, parse_float=_parse_finite, parse_constant=_parse_finite)
         if _is_newer(str(record["schema"]), schema):
-            raise _newer(path, f"its schema is {record['schema']}, and this one reads {schema}")
+            raise _newer_error(path, f"its schema is {record['schema']}, and this one reads {schema}")
         if record.pop("seal") != digest_of_data(record) or record.pop("schema") != schema:
             raise TamperedError(path)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError) as trouble:
@@ -100,24 +100,24 @@ def parse_sealed(text: str, path: Path, schema: str, kind: type[T]) -> T:
         return convert(record, kind, dec_hook=_fraction)
     except (ValueError, ArithmeticError, TypeError, RecursionError) as trouble:
         if str(trouble).startswith(("Object contains unknown field", "Invalid enum value")):
-            raise _newer(path, "it has content that this one does not know") from trouble
+            raise _newer_error(path, "it has content that this one does not know") from trouble
         raise TamperedError(path) from trouble
 
 
-def _bounded(text: str) -> int:
+def _parse_bounded(text: str) -> int:
     if len(text) > MOST_DIGITS:
         raise ValueError("a number with too many digits")
     return int(text)
 
 
-def _finite(text: str) -> float:
+def _parse_finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
         raise ValueError("not a finite number")
     return number
 
 
-def _newer(path: Path, what: str) -> NewerError:
+def _newer_error(path: Path, what: str) -> NewerError:
     hint = "update cardproof; to measure with this one instead, remove the file"
     return NewerError(f"{show_path(path)}:1:1: this record was written by a newer cardproof: {what}; {hint}")
 

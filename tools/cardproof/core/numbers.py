@@ -78,7 +78,7 @@ def parse_number(text: str, kind: Kind = "plain", scale: str = "") -> Number | N
         return None
     if re.match(r"[,.'’]", match["unit"] or ""):
         return None  # 78,5: a comma for the decimal point, or thousands in groups of another length
-    suffix = _suffix((match["unit"] or "").rstrip(), kind)
+    suffix = _factor_and_unit((match["unit"] or "").rstrip(), kind)
     if suffix is None:
         return None
     factor, unit = suffix
@@ -137,11 +137,11 @@ def has_own_scale(text: str) -> bool:
     if pair := _TWO.fullmatch(text) if len(text) <= MAX_TEXT else None:
         return any(has_own_scale(pair[side]) for side in ("left", "right"))
     match = _NUMBER.fullmatch(text) if len(text) <= MAX_TEXT else None
-    suffix = _suffix((match["unit"] or "").rstrip(), "count") if match else None
+    suffix = _factor_and_unit((match["unit"] or "").rstrip(), "count") if match else None
     return match is not None and (bool(match["exponent"]) or (suffix is not None and suffix[0] != 1))
 
 
-def _suffix(text: str, kind: Kind) -> tuple[Decimal, str] | None:
+def _factor_and_unit(text: str, kind: Kind) -> tuple[Decimal, str] | None:
     """Return factor and unit of a suffix; None if the unit is unknown."""
     if kind == "plain":
         return Decimal(1), text
@@ -167,7 +167,7 @@ def equal_as_written(found: int | float | Decimal, stated: Number) -> bool:
 
 
 TOO_COARSE, TOO_COARSE_WITH_UNIT = Decimal("0.05"), Decimal("0.1")
-"""Half a unit of the last digit, as a share of the measured value, above which being equal says nothing.
+"""Half a unit of the last digit, as a share of the measured value, above which equality proves nothing.
 
 ``6M`` says that it is rounded, ``6000000`` does not.
 """
@@ -203,7 +203,7 @@ def write_like(found: int | float | Decimal, stated: Number, text: str) -> str |
     if abs(number / unit) >= Decimal(10) ** 27:
         return None  # more digits than anything has
     scaled = (number / unit).quantize(Decimal(1), ROUND_HALF_EVEN) * unit / style.factor
-    return style.before + _grouped(scaled, style.decimals, style.separator) + style.unit + style.after
+    return style.before + _with_separators(scaled, style.decimals, style.separator) + style.unit + style.after
 
 
 class _Style(NamedTuple):
@@ -237,7 +237,7 @@ def _last_digit(style: _Style) -> Decimal:
     return Decimal(1).scaleb(-style.decimals) * style.factor
 
 
-def _grouped(number: Decimal, decimals: int, separator: str) -> str:
+def _with_separators(number: Decimal, decimals: int, separator: str) -> str:
     return f"{number:,.{decimals}f}".replace(",", separator)
 
 
@@ -269,13 +269,13 @@ def write_count(found: int, stated: Number, text: str, kind: Kind = "count", lea
     for digits in range(min(first, all_digits), all_digits + 1):
         rounded = round_to_digits(value, digits)
         decimals = min(max(0, digits - 1 - rounded.adjusted()), max(0, style.factor.adjusted()))
-        number = _grouped(rounded, decimals, style.separator)
+        number = _with_separators(rounded, decimals, style.separator)
         parsed = parse_number(number + style.unit, kind, scale)
         if parsed is None or not equal_as_written(found, parsed):
             continue
         is_precise = parsed.quantum * 10 <= found or digits == all_digits
         if is_precise and abs(parsed.value - found) * 1000 <= found * MOST_OFF:
-            number = _grouped(rounded, decimals + padding, style.separator) if decimals else number
+            number = _with_separators(rounded, decimals + padding, style.separator) if decimals else number
             return style.before + number + style.unit + style.after
     return None
 

@@ -140,22 +140,22 @@ def named_files(name: str, folder: Path, root: Path, left: Iterator[int]) -> lis
     written = Path(os.path.normpath(folder.resolve().joinpath(*parts[:wild])))
     if not written.is_relative_to(top) or (wild < len(parts) and resolve_inside(start, top) is None):
         raise PathError(f"leads out of {show_path(root)}, where nothing is read")
-    found = _matching(start, parts[wild:], left) if wild < len(parts) else [folder / name]
+    found = _matching_paths(start, parts[wild:], left) if wild < len(parts) else [folder / name]
     return sorted({path for path in found if is_regular(path)})
 
 
-def _matching(folder: Path, parts: tuple[str, ...], left: Iterator[int]) -> Iterator[Path]:
+def _matching_paths(folder: Path, parts: tuple[str, ...], left: Iterator[int]) -> Iterator[Path]:
     """Yield the paths that match parts of a wildcard; ``**`` is any number of folders, through no link."""
     first, rest = parts[0], parts[1:]
     if first == "**":
         for place, _ in walk(folder, left=left):
-            yield from _matching(place, rest or ("*",), left)
+            yield from _matching_paths(place, rest or ("*",), left)
     elif _WILD.isdisjoint(first):
-        yield from _matching(folder / first, rest, left) if rest else [folder / first]
+        yield from _matching_paths(folder / first, rest, left) if rest else [folder / first]
     else:
         for entry in next(walk(folder, left=left))[1]:
             if fnmatch(entry.name, first):
-                yield from _matching(folder / entry.name, rest, left) if rest else [folder / entry.name]
+                yield from _matching_paths(folder / entry.name, rest, left) if rest else [folder / entry.name]
 
 
 def walk(

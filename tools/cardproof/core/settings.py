@@ -144,17 +144,17 @@ def load_settings(config: Path | None) -> Settings:
     """
     if config is None:
         return Settings()
-    trees = _trees(config)
-    settings = Settings(base=config.parent, site=_site(trees))
+    trees = _inherited_configurations(config)
+    settings = Settings(base=config.parent, site=_site_settings(trees))
     for tree in trees:
         if tree.get("plugins") is not None:
             for key, node in _plugin_options(tree):
-                settings = _set(settings, key, node)
+                settings = _with_setting(settings, key, node)
             break
     return settings
 
 
-def _trees(config: Path) -> list[Mapping]:
+def _inherited_configurations(config: Path) -> list[Mapping]:
     """Return a configuration, then the one that it inherits from by ``INHERIT``, and so on; an empty file has none."""
     trees: list[Mapping] = []
     seen: set[Path] = set()
@@ -179,7 +179,7 @@ def _trees(config: Path) -> list[Mapping]:
     return trees
 
 
-def _site(trees: list[Mapping]) -> SiteSettings:
+def _site_settings(trees: list[Mapping]) -> SiteSettings:
     """Return the options of the site, each from the first file that has it; mkdocs itself validates them."""
     texts: dict[str, str] = {}
     for tree in trees:
@@ -233,7 +233,7 @@ def _plugin_options(tree: Mapping) -> list[tuple[Scalar, Node]]:
     return []
 
 
-def _set(settings: Settings, key: Scalar, node: Node) -> Settings:
+def _with_setting(settings: Settings, key: Scalar, node: Node) -> Settings:
     def wrong(message: str) -> InputError:
         return InputError(f"{node.place}: {message}")
 
@@ -253,14 +253,14 @@ def _set(settings: Settings, key: Scalar, node: Node) -> Settings:
                 raise InputError(f"{value.place}: {trouble}") from None
         return replace(settings, tolerances=tolerances)
     if name == "data":
-        return replace(settings, data=_data(node))
+        return replace(settings, data=_parse_data(node))
     if name == "snippets":
-        return replace(settings, snippets=_snippets(node))
+        return replace(settings, snippets=_parse_snippets(node))
     if not isinstance(node, Scalar) or node.value is None:
         raise wrong(f"{name} must be one value")
     setting: Any = node.text
     if name in _PATHS:
-        setting = _path(node)
+        setting = _parse_path_node(node)
         full = settings.path(setting)
         if name in ("cited", "names", "speed") and not is_inside(full, [root_of(full, settings.base)]):
             raise wrong(f"{name} is not read: a link leads out of the site's folder; name the file itself")
@@ -291,7 +291,7 @@ def parse_dataset(name: str) -> str:
     return found
 
 
-def _path(node: Scalar, parse: Callable[[str], Path] | None = None) -> Path:
+def _parse_path_node(node: Scalar, parse: Callable[[str], Path] | None = None) -> Path:
     try:
         return (parse or parse_path)(node.text)
     except ValueError as trouble:
@@ -314,7 +314,7 @@ def parse_images(text: str) -> Path:
     return parse_path(text)
 
 
-def _data(node: Node) -> dict[str, Path]:
+def _parse_data(node: Node) -> dict[str, Path]:
     if not isinstance(node, Mapping):
         raise InputError(f"{node.place}: data is a mapping from data set to folder")
     found = {}
@@ -322,7 +322,7 @@ def _data(node: Node) -> dict[str, Path]:
         if not isinstance(value, Scalar) or value.value is None:
             raise InputError(f"{value.place}: data needs a path")
         try:
-            found[parse_dataset(key.text)] = _path(value, parse_images)
+            found[parse_dataset(key.text)] = _parse_path_node(value, parse_images)
         except ValueError as trouble:
             raise InputError(f"{key.place}: {trouble}") from None
     return found
@@ -346,7 +346,7 @@ LIMITS = {
 """Limits that may be set, and their names in :class:`cardproof.snippets.types.Limits`."""
 
 
-def _limits(node: Node) -> dict[str, float]:
+def _parse_limits(node: Node) -> dict[str, float]:
     """Return limits by their names in the runner: seconds, bytes, or a number of processes."""
     if not isinstance(node, Mapping):
         raise InputError(f"{node.place}: limits is a mapping of {', '.join(LIMITS)}")
@@ -367,7 +367,7 @@ def _limits(node: Node) -> dict[str, float]:
     return found
 
 
-def _snippets(node: Node) -> SnippetSettings:
+def _parse_snippets(node: Node) -> SnippetSettings:
     if not isinstance(node, Mapping):
         raise InputError(f"{node.place}: snippets is a mapping")
     values: dict[str, Any] = {}
@@ -379,7 +379,7 @@ def _snippets(node: Node) -> SnippetSettings:
                 raise InputError(f"{value.place}: {name} is {' or '.join(str(c).lower() for c in _CHOICES[name])}")
             values[name] = plain
         elif name == "limits":
-            values[name] = _limits(value)
+            values[name] = _parse_limits(value)
         elif name in ("devices", "preload", "files"):
             values[name] = tuple(str(item) for item in (plain if isinstance(plain, list) else [plain]))
             if name == "devices" and not set(values[name]) <= {"cpu", "cuda"}:

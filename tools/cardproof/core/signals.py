@@ -32,7 +32,7 @@ def orderly_end() -> Iterator[None]:
 
     A signal that is ignored, as by ``nohup``, stays ignored.
     """
-    with _handlers(_raise, only=signal.SIG_DFL):
+    with _signal_handlers(_raise_ended, only=signal.SIG_DFL):
         yield
 
 
@@ -41,7 +41,7 @@ def uninterrupted() -> Iterator[None]:
     """Hold back the signals that end a command until the block has ended, which should take milliseconds."""
     held: list[int] = []
     try:
-        with _handlers(lambda signum, _: held.append(signum)):
+        with _signal_handlers(lambda signum, _: held.append(signum)):
             yield
     finally:
         if held:
@@ -49,7 +49,7 @@ def uninterrupted() -> Iterator[None]:
 
 
 @contextmanager
-def _handlers(handler: Callable[[int, FrameType | None], object], only: object = None) -> Iterator[None]:
+def _signal_handlers(handler: Callable[[int, FrameType | None], object], only: object = None) -> Iterator[None]:
     """Handle the ending signals in the block, in the main thread; with ``only``, those that have that handler."""
     before: dict[int, Any] = {}
     try:
@@ -64,5 +64,5 @@ def _handlers(handler: Callable[[int, FrameType | None], object], only: object =
             signal.signal(number, found)
 
 
-def _raise(signum: int, _: FrameType | None) -> None:
+def _raise_ended(signum: int, _: FrameType | None) -> None:
     raise EndedBySignal(signum)

@@ -55,7 +55,7 @@ def _escape(character: str) -> str:
 class Terminal(io.TextIOBase):
     """Standard output or standard error, for people: escapes control characters, and writes in any encoding.
 
-    It has no ``buffer``, so that libraries do not go round it to write in an encoding of their own.
+    It has no ``buffer``, so that libraries cannot bypass it and write in another encoding.
     """
 
     def __init__(self, stream: TextIO, ends: bool) -> None:

@@ -38,7 +38,7 @@ def shorten(text: str, most: int = MOST_SHOWN) -> str:
 class Place(Stored, frozen=True):
     """A position in a source that a person edits; lines and columns count from 1, columns in characters.
 
-    Line 0 is no position: ``file`` is then the name of what has no source here.
+    Line 0 is not a position: ``file`` is then the name of something without a local source.
     """
 
     file: str

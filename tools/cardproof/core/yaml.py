@@ -207,7 +207,7 @@ class _Resolver:
             if lower in ("true", "false"):
                 return lower == "true"
             if lower in ("yes", "no", "on", "off"):
-                return self._trap(node, f"the boolean {'true' if lower in ('yes', 'on') else 'false'}")
+                return self._report_trap(node, f"the boolean {'true' if lower in ('yes', 'on') else 'false'}")
             return self._not_as_tagged(node)
         if len(text) > MAX_DIGITS and (kind in ("int", "float") or is_number):
             self._report(node, "yaml-limits", "error", f"a number of {len(text):,} digits: it is read as text")
@@ -217,13 +217,13 @@ class _Resolver:
                 return int(text, 16)
             if _INT.fullmatch(text):
                 is_octal = re.match(r"[-+]?0.", text)
-                return self._trap(node, "octal", "decimal") if is_octal else int(text)
+                return self._report_trap(node, "octal", "decimal") if is_octal else int(text)
             if _INT_1_1.fullmatch(text):
-                return self._trap(node, "a number in base 60" if ":" in text else "a number")
+                return self._report_trap(node, "a number in base 60" if ":" in text else "a number")
             return self._not_as_tagged(node)
         if kind == "float" and not is_number:
             is_special = lower.lstrip("+-") in (".inf", ".nan")
-            return float(text.replace(".", "")) if is_special else self._trap(node, "a number")
+            return float(text.replace(".", "")) if is_special else self._report_trap(node, "a number")
         if kind == "str" and is_number:
             written = _as_yaml_1_1(text)
             message = f"'{text}' is a number under YAML 1.2, but text for YAML 1.1 readers such as PyYAML"
@@ -239,7 +239,7 @@ class _Resolver:
         self._report(node, "yaml-tag", "error", message, "take the tag away")
         return str(node.value)
 
-    def _trap(self, node: yaml.ScalarNode, old: str, new: str = "text") -> str:
+    def _report_trap(self, node: yaml.ScalarNode, old: str, new: str = "text") -> str:
         """Report a value that is another one under YAML 1.1, and return it as text."""
         text = str(node.value)
         message = f"'{text}' is {old} under YAML 1.1, and {new} under YAML 1.2"

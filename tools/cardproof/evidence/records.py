@@ -139,7 +139,7 @@ def record_text(evidence: Evidence, folder: Path) -> str | None:
     return dump_record(replace(record, evaluations=evidence.evaluations, outdated=evidence.outdated))
 
 
-def text_of(path: Path) -> str | None:
+def existing_text(path: Path) -> str | None:
     """Return the text of a file; None if there is none, or if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace") if is_regular(path) else None
@@ -161,7 +161,7 @@ class EvidenceWriter:
         if text is None or resolve_inside(path, self._folder) is None:
             return
         with site_lock(self._folder):
-            old = text_of(path)
+            old = existing_text(path)
             if path.exists() and not is_record(old or ""):
                 return
             self.before.setdefault(path, old)
@@ -279,7 +279,7 @@ class PrivateRecords:
 
     def of(self, need: Need) -> Iterator[Record]:
         """Yield the records of a model, without damaged ones: that with the same stated numbers, then the latest."""
-        for name in self._names(need):
+        for name in self._record_names(need):
             entry = self._cache.entry(KIND, name) if self._cache else None
             if entry is None or not isinstance(entry.value, str):
                 continue
@@ -297,13 +297,13 @@ class PrivateRecords:
         is_lasting = self._zoo in BUILT_IN and evidence.near_names is not None
         if self._cache and inputs and (not evidence.error or is_lasting):
             text = dump_record(evidence)
-            self._cache.put((KIND, [Entry(name, inputs, text) for name in self._names(need)]))
+            self._cache.put((KIND, [Entry(name, inputs, text) for name in self._record_names(need)]))
 
     def close(self) -> None:
         if self._cache:
             self._cache.close()
 
-    def _names(self, need: Need) -> tuple[str, str]:
+    def _record_names(self, need: Need) -> tuple[str, str]:
         same = [self._zoo, self._folder, need.model, need.weights, need.size, need.network]
         asked = [question_text(question) for question in need.questions]
         return digest_of_data([*same, asked]), digest_of_data(same)

@@ -26,7 +26,7 @@ from cardproof.judge.card_report import (
     CardReport,
     ModelRow,
     block_row,
-    defined_in,
+    definitions_in,
     is_checkable,
     is_generated,
     model_row,
@@ -101,7 +101,7 @@ class Audit(Struct, frozen=True):
     local: Mapping[str, LocalFiles]
     """Local files that verdicts depend on, by the card's file."""
     speeds: Speeds | None
-    """Times of the networks; None if there is no file of them."""
+    """Times of the networks; None without a file of times."""
 
     def evidence(self, card: Card, model: Model) -> Evidence | None:
         return self.gathered.evidence.get(self.needs[card.file, model.key])
@@ -152,7 +152,7 @@ class Audit(Struct, frozen=True):
         )
         return CardReport(
             file,
-            defined_in(card),
+            definitions_in(card),
             tuple(apply_ignores(card.source, found, undecided, proved)),
             {name: dict(counter) for name, counter in tally.items()},
             sum(judgement.explained for judgement in judgements),

@@ -54,7 +54,7 @@ class ModelRow(Struct, frozen=True):
     """A ``ModelSummary`` for lists of all models, as text: most builds never decode it."""
 
 
-class Defined(Struct, frozen=True):
+class ModelDefinition(Struct, frozen=True):
     """A model as one card defines it, with the results that two cards may state differently."""
 
     name: str
@@ -80,7 +80,7 @@ class CardFacts(Struct, frozen=True):
     """The short part of a report on one card, and what other cards depend on."""
 
     file: str
-    defined: tuple[Defined, ...]
+    defined: tuple[ModelDefinition, ...]
     """Its models."""
     findings: tuple[Finding, ...]
     tally: Mapping[str, Mapping[str, int]]
@@ -140,9 +140,9 @@ def is_checkable(judgement: Judgement) -> bool:
     return bool(judgement.check) or judgement.verdict != "unchecked"
 
 
-def defined_in(card: Card) -> tuple[Defined, ...]:
+def definitions_in(card: Card) -> tuple[ModelDefinition, ...]:
     return tuple(
-        Defined(
+        ModelDefinition(
             model.name,
             model.place,
             tuple(
@@ -164,9 +164,9 @@ def _are_equal(one: str, other: str) -> bool:
     return equal_as_written(first.value, second) or equal_as_written(second.value, first)
 
 
-def duplicates(models: Iterable[Defined]) -> list[Finding]:
+def duplicates(models: Iterable[ModelDefinition]) -> list[Finding]:
     """Report models that are defined twice, with the results that differ."""
-    first: dict[str, Defined] = {}
+    first: dict[str, ModelDefinition] = {}
     findings = []
     for model in sorted((model for model in models if model.by_index), key=lambda model: model.place.start):
         earlier = first.get(model.name)

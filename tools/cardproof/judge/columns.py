@@ -1,7 +1,7 @@
 """Columns: stated counts of one column judged together. Digits that prove nothing in one cell prove it in many rows.
 
-A column is one of a table, or the same field over the models of one card. Where a well-known tool gives a value, the
-value is confirmed by that tool's convention; where one other way of counting gives most of the refuted values, it
+A column is one of a table, or the same field over the models of one card. If a well-known tool gives a value, the
+value is confirmed by that tool's convention; if one other way of counting gives most of the refuted values, it
 explains them all, in one finding.
 """
 

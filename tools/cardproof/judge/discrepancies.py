@@ -91,14 +91,17 @@ def describe(reproduction: Reproduction, image_size: tuple[int, int]) -> str:
         closeness = f"{closeness} what {reproduction.tool} counts:"
     factor = _FACTORS.get(reproduction.factor, f"{reproduction.factor} times ")
     counted = [re.sub(" (twice|once)", r" (\1 per element)", word) for word in reproduction.counted]
-    clauses = [_list(counted, "counted"), _list([f"the {word}" for word in reproduction.left_out], "left out")]
+    clauses = [
+        _items_with_verb(counted, "counted"),
+        _items_with_verb([f"the {word}" for word in reproduction.left_out], "left out"),
+    ]
     differences = " and ".join(filter(None, clauses))
-    return f"{closeness} {factor}{_subject(reproduction, image_size)}" + (
+    return f"{closeness} {factor}{_subject_of_clause(reproduction, image_size)}" + (
         f", with {differences}" if differences else ""
     )
 
 
-def _subject(reproduction: Reproduction, image_size: tuple[int, int]) -> str:
+def _subject_of_clause(reproduction: Reproduction, image_size: tuple[int, int]) -> str:
     if reproduction.field == "parameters":
         head = "" if reproduction.classes is None else f" with {_article(reproduction.classes)}-class head"
         return f"the parameters{head}"
@@ -118,7 +121,7 @@ def _article(number: int) -> str:
     return f"{'an' if an else 'a'} {number}"
 
 
-def _list(items: list[str], verb: str) -> str:
+def _items_with_verb(items: list[str], verb: str) -> str:
     if not items:
         return ""
     joined = items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

@@ -1,9 +1,9 @@
-"""Other networks: judgements of a card are set aside that are about another network than the zoo's.
+"""Other networks: sets aside the judgements of a card that are about another network than the zoo's.
 
 A table may be about another task or data set. Its rows vote on whether it is about the zoo's networks, and its columns
-on how they were counted: one wrong value among right ones is a mistake, but if most are wrong and nothing explains
-them, the mistake is more probably to compare them with the zoo's networks. What cannot be told from another network is
-unchecked, not refuted. So is a number with all its digits that nothing explains: a program counted it, of another
+on how they were counted: one wrong value among right ones is a mistake, but if most are wrong and have no
+explanation, they are probably about other networks than the zoo's. Values that may be about another network are
+unchecked, not refuted. So is a number with all its digits without an explanation: a program counted it, of another
 implementation of the network.
 """
 
@@ -58,7 +58,7 @@ class Judged(Struct):
     judgement: Judgement
     context: Context
     merged: bool = False
-    """Whether the finding of its column stands for its own."""
+    """Whether the finding of its column replaces its own."""
 
     @property
     def claim(self) -> Claim:
@@ -89,10 +89,10 @@ class Judged(Struct):
         return self.claim.column is None and not self.claim.published and self.context.model.form == "index"
 
     def set_aside(self, reason: str) -> None:
-        self.judgement = unchecked(self.judgement, reason)
+        self.judgement = as_unchecked(self.judgement, reason)
 
 
-def unchecked(judgement: Judgement, reason: str) -> Judgement:
+def as_unchecked(judgement: Judgement, reason: str) -> Judgement:
     """Return the judgement of a claim that is about something else; what was found stays."""
     return Judgement(
         judgement.claim,
@@ -212,7 +212,7 @@ def _way_with_classes(one: Judged, classes: tuple[int, ...]) -> Reproduction | N
 def _confirm(judgement: Judgement, found: int, stated: Number, said: str) -> Judgement:
     difference = Decimal(found) - stated.value
     return replace(
-        unchecked(judgement, ""),
+        as_unchecked(judgement, ""),
         verdict="confirmed",
         found=found,
         allowed=judgement.allowed,
@@ -283,7 +283,7 @@ def _is_configured_by_size(context: Context) -> bool:
 
 
 def _vote_of(one: Judged) -> bool | None:
-    """Return whether a judgement speaks for the zoo's network or against it; None if it says nothing."""
+    """Return whether a judgement is evidence for the zoo's network (True) or against it; None if for neither."""
     judgement = one.judgement
     if one.is_count and judgement.verdict in ("confirmed", "refuted"):
         return judgement.verdict == "confirmed" or judgement.explained

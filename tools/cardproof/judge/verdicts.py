@@ -21,9 +21,9 @@ from cardproof.judge.columns import judge_columns
 from cardproof.judge.other_networks import (
     COUNTS,
     Judged,
+    as_unchecked,
     set_aside_other_subjects,
     set_aside_outvoted,
-    unchecked,
     with_sibling_head,
 )
 from cardproof.measure.gather import GatheredEvidence
@@ -143,7 +143,7 @@ def _judge_card(card: Card, contexts: list[Context], of_card: list[Finding]) -> 
     if not passed:  # what they would have set aside must not stand
         reason = "an internal error: the claims of this card were not judged together"
         for one, judgement in zip(judged, alone, strict=True):
-            one.judgement = unchecked(judgement, judgement.reason or reason)
+            one.judgement = as_unchecked(judgement, judgement.reason or reason)
     decided = {
         one.claim.place
         for one, before in zip(judged, alone, strict=True)
@@ -190,7 +190,7 @@ def judge_claim(claim: Claim, context: Context) -> Judgement:
 
 def _weaken_approximate(judgement: Judgement) -> Judgement:
     if judgement.verdict in ("refuted", "disputed"):
-        return unchecked(judgement, f"the card says 'about': {show_found(judgement.found)} may be meant")
+        return as_unchecked(judgement, f"the card says 'about': {show_found(judgement.found)} may be meant")
     if judgement.verdict in ("confirmed", "cited"):
         return replace(judgement, method=f"{judgement.method}; the card says 'about'")
     return judgement

@@ -19,7 +19,7 @@ from cardproof.core.measurements import Environment, Evidence, Measured, Reprodu
 from cardproof.core.numbers import equal_as_written
 from cardproof.core.types import Need, Question
 from cardproof.measure.count.build import build_on_meta
-from cardproof.measure.count.counts import count_merged, count_unrun, summarise
+from cardproof.measure.count.counts import count_merged, count_unrun, counts_of_tally
 from cardproof.measure.count.events import Tally
 from cardproof.measure.count.tally import tally
 from cardproof.measure.explain.candidates import ways
@@ -212,7 +212,7 @@ def _count_and_explain(
     except Exception as raised:  # a network may raise anything
         unrun = count_unrun(model, input_shape, error_text(raised))
         return Measured(name, None, _explain_unrun(model, unrun, questions), unrun=unrun)
-    counts = summarise(model, input_shape, ran)
+    counts = counts_of_tally(model, input_shape, ran)
     counts = replace(counts, merged=count_merged(model, build, counts))
     reproductions = explain(model, counts, input_shape[1:], questions, ran, is_assumed)
     return Measured(name, counts, reproductions, takes=tuple(_try_sides(model, input_shape[0], questions)))
@@ -221,7 +221,7 @@ def _count_and_explain(
 def _explain_unrun(model: nn.Module, unrun: Unrun, questions: tuple[Question, ...]) -> tuple[Reproduction, ...]:
     """Explain stated numbers of parameters by ways of counting for which nothing has to run."""
     about = tuple(question for question in questions if question.field == "parameters")
-    nothing_ran = summarise(model, unrun.input_shape, Tally())
+    nothing_ran = counts_of_tally(model, unrun.input_shape, Tally())
     return explain(model, nothing_ran, unrun.input_shape[1:], about, Tally())
 
 

@@ -99,14 +99,14 @@ class _OpenedFiles:
             return
         if event == "open":
             flags = arguments[2]
-            self._add(self.written if isinstance(flags, int) and flags & _WRITES else self.read, arguments[0])
+            self._add_path(self.written if isinstance(flags, int) and flags & _WRITES else self.read, arguments[0])
         elif event in ("os.listdir", "os.scandir"):
             if _is_listed_by_user(sys._getframe().f_back):
-                self._add(self.listed, arguments[0] or ".")
+                self._add_path(self.listed, arguments[0] or ".")
         elif event == "sqlite3.connect":
-            self._add(self.read, arguments[0])
+            self._add_path(self.read, arguments[0])
 
-    def _add(self, to: set[str], path: Any) -> None:
+    def _add_path(self, to: set[str], path: Any) -> None:
         if not isinstance(path, str | bytes) or len(to) > MOST_FILES:
             return
         try:
@@ -162,18 +162,18 @@ def file_sources(known: Iterable[str] = ()) -> dict[str, str]:
     found: dict[str, str] = {}
     read = [path for path in list(_files.read) if _is_own(path)]
     for path in read:
-        name = _name(path)
+        name = _recorded_name(path)
         if name not in known and (state := source_state(name) or source_state(name, ABSENT)):
             found[name] = state
     for folder in {os.path.dirname(path) for path in read} & _files.listed:  # noqa: PTH120
         here = {Path(path).suffix for path in read if os.path.dirname(path) == folder}  # noqa: PTH120
         for suffix in sorted(suffix for suffix in here if re.fullmatch(r"\.\w+", suffix)):
-            name = _name(f"{folder}/*{suffix}")
+            name = _recorded_name(f"{folder}/*{suffix}")
             found[name] = source_state(name, NAMES)
     return found
 
 
-def _name(path: str) -> str:
+def _recorded_name(path: str) -> str:
     """Return a path as records name it: relative to the working directory."""
     try:
         return Path(os.path.relpath(path)).as_posix()
@@ -185,24 +185,27 @@ def _is_own(path: str) -> bool:
     """Return whether a file is the user's: in the working directory, or not in a place of Python or the machine."""
     real = Path(os.path.realpath(path))
     here, home = Path.cwd().resolve(), Path.home().resolve()
-    if any(real.is_relative_to(folder) and folder != here and not here.is_relative_to(folder) for folder in _python()):
+    if any(
+        real.is_relative_to(folder) and folder != here and not here.is_relative_to(folder)
+        for folder in _library_folders()
+    ):
         return False
     if real.is_relative_to(here):
         return True
     hidden = real.is_relative_to(home) and real.relative_to(home).as_posix().startswith(".")
-    machine = any(real.is_relative_to(folder) for folder in (*SYSTEM, *_caches(), sys.prefix, sys.base_prefix))
+    machine = any(real.is_relative_to(folder) for folder in (*SYSTEM, *_cache_folders(), sys.prefix, sys.base_prefix))
     return not hidden and not machine
 
 
 @cache
-def _python() -> tuple[Path, ...]:
+def _library_folders() -> tuple[Path, ...]:
     """Return the folders of Python, installed packages, this package, and a virtual environment."""
     kinds = ("stdlib", "platstdlib", "purelib", "platlib")
     found = [*(sysconfig.get_path(kind) for kind in kinds), sys.prefix, str(Path(__file__).parents[1])]
     return tuple(Path(folder).resolve() for folder in found)
 
 
-def _caches() -> list[str]:
+def _cache_folders() -> list[str]:
     """Return the folders of caches: another machine has other ones."""
     named = [os.environ.get(name) for name in ("XDG_CACHE_HOME", "TORCH_HOME", "HF_HOME")]
     return [os.path.realpath(folder) for folder in named if folder]

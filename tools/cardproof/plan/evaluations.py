@@ -120,7 +120,7 @@ def _valid_or_job(
     if file:
         inputs = inputs_of(need, dataset, zoo, network, file)
         result = next((result for result in earlier if not _changed_inputs(result, inputs)), None)
-    reason = _obstacle(need, dataset, file, data)
+    reason = _why_not_measurable(need, dataset, file, data)
     if result and (reason or not again):
         return result
     changed = " and the ".join(_changed_inputs(earlier[0], inputs)) if earlier else ""
@@ -167,7 +167,7 @@ def local_weights(zoo: str, need: Need, given: Path | None) -> Path | None:
     return wanted if wanted and wanted.is_file() else None
 
 
-def _obstacle(need: Need, dataset: str, weights: Path | None, data: Path | None) -> str:
+def _why_not_measurable(need: Need, dataset: str, weights: Path | None, data: Path | None) -> str:
     """Return why a result cannot be measured here; empty if it can."""
     from res2next.datasets import find_dataset, is_available
     from res2next.datasets.base import INSTALL_DATA

@@ -119,7 +119,7 @@ def find_local_files(
             if card.header:
                 files.licence = licence_of(card.source.path.parent)
                 files.paths.append(Path(files.licence.name) if files.licence else card.source.path.parent / "LICENSE")
-            files.includes = tuple(_includes(card, settings))
+            files.includes = tuple(_included_sources(card, settings))
     return found
 
 
@@ -137,7 +137,7 @@ def model_names(models: Iterable[Model]) -> dict[str, str]:
 
 
 def model_of_weights(model: Model, names: Mapping[str, str]) -> str | None:
-    """Return the other model of the card after which a model's file of weights is named; None if there is none.
+    """Return the other model of the card whose name a model's file of weights has; None if there is none.
 
     Such a link was left over from the entry above, and says nothing of the model. ``names`` are those of
     :func:`model_names`.
@@ -160,12 +160,12 @@ def _weights_paths(model: Model, given: Path | None) -> Iterator[Path]:
     link = link_of(model, "Weights")
     if link is None:
         return
-    if "://" not in link.text and (path := _below(link.source.path.parent, link.text)):
+    if "://" not in link.text and (path := _path_inside(link.source.path.parent, link.text)):
         yield path
     name = weights_file(model)
     if given and name and given.name == name:
         yield given
-    elif given and name and (path := _below(given, name)):
+    elif given and name and (path := _path_inside(given, name)):
         yield path
 
 
@@ -194,7 +194,7 @@ def _code_paths(model: Model) -> Iterator[tuple[Path, Path, int | None]]:
         yield top, top.joinpath(*parts), number
 
 
-def _below(folder: Path, name: str) -> Path | None:
+def _path_inside(folder: Path, name: str) -> Path | None:
     """Return a path below a folder; None if the name leads out of it."""
     path = folder / name
     return path if path != folder and resolve_inside(path, hub_repository(folder) or folder) else None
@@ -205,7 +205,7 @@ def _refused_weights(model: Model) -> Finding | None:
     link = link_of(model, "Weights")
     if link is None or "://" in link.text or not is_regular(path := link.source.path.parent / link.text):
         return None
-    if _below(path.parent, path.name) or _below(link.source.path.parent, link.text):
+    if _path_inside(path.parent, path.name) or _path_inside(link.source.path.parent, link.text):
         return None
     message = f"{show_path(path)} is not read: a link leads out of the card's folder"
     return Finding(link.place, "missing-file", "note", message, "--weights names a folder with files of weights")
@@ -229,12 +229,12 @@ def _definitions_in(path: Path, line: int | None) -> LocalCode | None:
     return LocalCode(show_path(path), line, inside, tuple(node.name for node in defined))
 
 
-def _includes(card: Card, settings: Settings) -> Iterator[Source]:
+def _included_sources(card: Card, settings: Settings) -> Iterator[Source]:
     folders = [card.source.path.parent, settings.path(settings.includes), settings.path(settings.templates)]
     names = dict.fromkeys(_INCLUDE.findall(card.source.text))
     for name in list(names)[:MAX_INCLUDES]:
         for folder in folders:
-            path = _below(folder, name)
+            path = _path_inside(folder, name)
             if path and is_regular(path):
                 source, _ = read_source(path, show_path(path))
                 if source:
@@ -264,7 +264,7 @@ def missing_files(card: Card) -> tuple[tuple[MissingFile, ...], set[Path]]:
                 name = node.text.partition("#")[0].strip()
                 if not name or name.startswith(("/", "~")) or _NO_PATH.search(name):
                     continue
-                candidates = list(_candidates(node.source.path.parent, name))
+                candidates = list(_possible_paths(node.source.path.parent, name))
                 looked_for.update(candidates)
                 if not any(map(_exists, candidates)):
                     missing += _missing_candidate(name_of_field, node, name, candidates)
@@ -300,7 +300,7 @@ def repository_root(folder: Path) -> Path | None:
     return next((above for above in (folder, *folder.parents)[:20] if (above / ".git").exists()), None)
 
 
-def _candidates(folder: Path, name: str) -> Iterator[Path]:
+def _possible_paths(folder: Path, name: str) -> Iterator[Path]:
     """Yield where a path of the repository may lead: from the folder of the index, and from each above it."""
     top = repository_root(folder.absolute())
     here = Path.cwd()

@@ -21,11 +21,11 @@ from cardproof.evidence.records import (
     Record,
     changed_inputs,
     dependencies,
+    existing_text,
     file_name,
     is_record,
     load_record,
     source_state,
-    text_of,
     usable_record,
 )
 from cardproof.plan.evaluations import Plan, plan_evaluations
@@ -201,7 +201,7 @@ def _site_records(need: Need, folder: Path, in_audit: bool, tampered: list[Path]
         if not in_audit:
             raise
     except TamperedError:
-        if not in_audit and is_record(text_of(path) or ""):
+        if not in_audit and is_record(existing_text(path) or ""):
             tampered.append(path)  # anything else is not ours, and the build says that it is in the way
     else:
         if record.model == need.model:  # not if the file system ignores case, or two names have one digest

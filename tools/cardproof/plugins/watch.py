@@ -1,6 +1,6 @@
 """Watch: render again after an edit of templates, includes, network sources, settings or evidence.
 
-Every render is a separate process: an edited network is imported anew, and a crash does not end the watcher. Edits are
+Every render is a separate process: an edited network is imported again, and a crash does not end the watcher. Edits are
 found by polling, as mkdocs does, since network drives and shared folders send no events.
 """
 
@@ -75,15 +75,15 @@ class Sources(Struct, frozen=True):
 
     def state(self) -> State:
         without = {*self.outputs, self.records}
-        found: set[str | Path] = {path for tree in self.trees for path in _walk(tree, without)}
+        found: set[str | Path] = {path for tree in self.trees for path in _watched_files(tree, without)}
         for top in self.code:
             packages = [top] if (top / "__init__.py").is_file() else [path.parent for path in top.glob("*/__init__.py")]
             found.update(path for path in top.glob("*.py") if _is_watched(path.name))
-            found.update(path for package in packages for path in _walk(package) if path.endswith(".py"))
+            found.update(path for package in packages for path in _watched_files(package) if path.endswith(".py"))
         return file_states([*found, *self.files]) | self.recorded()
 
     def recorded(self) -> State:
-        return file_states(_walk(self.records))
+        return file_states(_watched_files(self.records))
 
 
 def sources_of(settings: Settings, config: Path | None) -> Sources:
@@ -218,7 +218,7 @@ def _zoo_folders(zoo: str) -> tuple[Path, ...]:
     return tuple(place for place in places if "site-packages" not in place.parts)
 
 
-def _walk(folder: Path, without: Container[Path] = ()) -> Iterator[str]:
+def _watched_files(folder: Path, without: Container[Path] = ()) -> Iterator[str]:
     """Yield the files below a folder, except hidden and editors' files, and folders in ``without``."""
     for place, folders, files in os.walk(folder):
         found = [Path(place, name) for name in folders if _is_watched(name) and name != "__pycache__"]

@@ -46,7 +46,7 @@ def entries_of(text: str) -> tuple[Entry, ...]:
     entries: list[Entry] = []
     strings, position = "", 0
     while len(entries) < MAX_ENTRIES and (match := _ENTRY.search(text, position)):
-        end = _closing(text, match.end())
+        end = _closing_brace(text, match.end())
         position = end if end is not None else match.end()
         if match[1].lower() in _NOT_ENTRIES:
             abbreviation = text[match.start() : position] if match[1].lower() == "string" and end else ""
@@ -72,7 +72,7 @@ def address_of(entry: Entry) -> str | None:
 
 
 @lru_cache(maxsize=1000)
-def plain(text: str) -> str:
+def plain_value(text: str) -> str:
     """Return a BibTeX value as a reader sees it: without braces, with accents, with single blanks."""
     from pybtex.exceptions import PybtexError
     from pybtex.richtext import Text
@@ -90,7 +90,7 @@ def normal_title(title: str) -> str:
     return "".join(character.lower() for character in decomposed if character.isalnum())
 
 
-def _closing(text: str, start: int) -> int | None:
+def _closing_brace(text: str, start: int) -> int | None:
     """Return the position after the brace that closes an entry; None if it is not closed."""
     depth = 1
     for match in re.compile(r"\\.|[{}]", re.DOTALL).finditer(text, start, min(len(text), start + MAX_ENTRY)):

@@ -209,7 +209,7 @@ def check_header(header: Node) -> Iterator[Finding]:
     yield from _check_ids(header, "license", LICENCES, "licence", "error")
     yield from _check_ids(header, "pipeline_tag", TASKS, "task", "warning")
     yield from _check_ids(header, "base_model_relation", RELATIONS, "relation to a base model", "error")
-    for item in _scalars(header.get("base_model")):
+    for item in _scalars_of_field(header.get("base_model")):
         if item.text.strip() and not _REPOSITORY.fullmatch(item.text):
             message = f"'{item.text}' is not the identifier of a model on the Hub: it refuses the card"
             yield Finding(item.place, "hub-header", "error", message, "write it as OWNER/NAME")
@@ -233,7 +233,7 @@ def _check_texts(field: str, key: Scalar, node: Node) -> Iterator[Finding]:
 
 
 def _check_ids(header: Mapping, field: str, known: Collection[str], what: str, severity: Severity) -> Iterator[Finding]:
-    for item in _scalars(header.get(field)):
+    for item in _scalars_of_field(header.get(field)):
         text = item.text.strip()
         if not text or text in known:
             continue
@@ -244,7 +244,7 @@ def _check_ids(header: Mapping, field: str, known: Collection[str], what: str, s
         yield Finding(item.place, "hub-header", severity, message, hint, item.fix(nearest) if nearest else None)
 
 
-def _scalars(node: Node | None) -> list[Scalar]:
+def _scalars_of_field(node: Node | None) -> list[Scalar]:
     """Return the values of a field that are not null."""
     items = items_of(node) if node else []
     return [item for item in items if isinstance(item, Scalar) and item.value is not None]
@@ -257,7 +257,7 @@ def check_results(index: Node) -> Iterator[Finding]:
             continue
         results = entry.get("results")
         if _is_text(entry.get("name")) and not isinstance(results, Sequence):
-            yield _refused(entry, "a model of the index has no list of results", "add results:, or delete the model")
+            yield _refusal(entry, "a model of the index has no list of results", "add results:, or delete the model")
         for number, result in enumerate(results.items if isinstance(results, Sequence) else [], 1):
             if isinstance(result, Mapping):
                 yield from _check_result(result, number)
@@ -270,7 +270,7 @@ def _check_result(result: Mapping, number: int) -> Iterator[Finding]:
         if missing := [key for key in keys if key not in has]:
             what = f"has no {field}" if node is None else f"has a {field} without {' and '.join(missing)}"
             needed = f"{' and '.join(keys)} {'is' if len(keys) == 1 else 'are'} required"
-            yield _refused(result, f"result {number} {what} ({needed})", f"add {field}: with {' and '.join(keys)}")
+            yield _refusal(result, f"result {number} {what} ({needed})", f"add {field}: with {' and '.join(keys)}")
     task = result.get("task")
     stated = task.get("type") if isinstance(task, Mapping) else None
     if isinstance(stated, Scalar) and stated.text not in TASKS and (nearest := nearest_word(stated.text, TASKS)):
@@ -279,16 +279,16 @@ def _check_result(result: Mapping, number: int) -> Iterator[Finding]:
         yield Finding(stated.place, "hub-header", "warning", message, hint, stated.fix(nearest))
     metrics = result.get("metrics")
     if not isinstance(metrics, Sequence):
-        yield _refused(result, f"result {number} has no list of metrics", "add metrics: with type and value of each")
+        yield _refusal(result, f"result {number} has no list of metrics", "add metrics: with type and value of each")
     for metric in metrics.items if isinstance(metrics, Sequence) else []:
         if not isinstance(metric, Mapping) or not _is_text(metric.get("type")) or _is_null(metric.get("value")):
-            yield _refused(metric, f"a metric of result {number} has no type or no value", None)
+            yield _refusal(metric, f"a metric of result {number} has no type or no value", None)
     source = result.get("source")
     if source is not None and not (isinstance(source, Mapping) and _is_text(source.get("url"))):
-        yield _refused(source, f"the source of result {number} has no url", "add its url:")
+        yield _refusal(source, f"the source of result {number} has no url", "add its url:")
 
 
-def _refused(node: Node, what: str, hint: str | None) -> Finding:
+def _refusal(node: Node, what: str, hint: str | None) -> Finding:
     return Finding(node.place, "hub-result", "error", f"{what}: the Hub refuses the card", hint)
 
 

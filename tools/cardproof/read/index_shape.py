@@ -1,4 +1,4 @@
-"""The shape of a model index as it is meant: lost indentation, keys in the wrong place, misspelt keys."""
+"""The intended shape of a model index: repairs lost indentation, keys in the wrong place, misspelt keys."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _OPEN_VALUE = re.compile(r"\s*(?:[|>][-+\d]*\s*(?:#.*)?|[\[{][^\]}]*)")
 def read_index(
     source: Source, start: int = 0, end: int | None = None, *, declared: bool = False
 ) -> tuple[Node | None, list[Finding]]:
-    """Read a model index, or one of the files that it may import, as it is meant, with what is wrong in its shape.
+    """Read a model index, or one of the files that it may import, in its intended shape, with findings about faults.
 
     ``declared``: it says itself that it is an index. Anything else is returned as it is.
     """
@@ -64,7 +64,7 @@ def indentation_fixes(source: Source, start: int = 0, end: int | None = None) ->
 def _read(
     source: Source, start: int, end: int | None, declared: bool
 ) -> tuple[Node | None, list[Finding], dict[int, int]]:
-    """Return an index as it is meant, its findings, and by how many spaces lines are indented too little."""
+    """Return an index in its intended shape, its findings, and by how many spaces lines are indented too little."""
     end = len(source.text) if end is None else end
     shape = _Shape()
     restored = _restore_indentation(source, start, end)
@@ -116,11 +116,11 @@ class _Shape(Struct):
     shifts: dict[int, int] = field(default_factory=dict)
     """Line -> spaces by which it is indented too little."""
     _moved: set[int] = field(default_factory=set)
-    """Where keys start that were put elsewhere."""
+    """Positions of keys that were moved."""
     _shifted: set[tuple[int, int]] = field(default_factory=set)
     """Where keys start that were noted in ``shifts``, and those beside or below which they belong."""
     _reported: set[int] = field(default_factory=set)
-    """Where mappings start of which a key was reported."""
+    """Positions of mappings of which a key was reported."""
 
     def root(self, root: Node, declared: bool) -> Node:
         if isinstance(root, Sequence):
@@ -320,7 +320,7 @@ def _usual_spelling(word: str, like: str) -> str:
 
 
 def _correct_each(node: Node, meant: Callable[[Mapping], Mapping]) -> Node:
-    """Return a mapping, or each mapping of a list, as it is meant; other nodes stay as they are."""
+    """Return a mapping, or each mapping of a list, corrected; other nodes stay unchanged."""
     if isinstance(node, Mapping):
         return meant(node)
     if isinstance(node, Sequence):

@@ -1,4 +1,4 @@
-"""The list "Model Stats" of timm's cards for the Hub, and like lists: which models they are of, and what they state."""
+"""The list "Model Stats" of timm's cards for the Hub, and similar lists: their models, and what they state."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ def claims_of(model: Model) -> list[Claim]:
         if isinstance(node, TableValue):
             claims.append(_claim_of_table(model.name, key, node))
         else:
-            _leaves(model.name, key.text, node, claims)
+            _add_metadata_claims(model.name, key.text, node, claims)
     for result in model.results:
         for name, value in result.metrics:
             about: dict[str, Any] = {"dataset": result.dataset, "task": result.task, "metric": True}
@@ -198,19 +198,19 @@ def _claim_of_table(model: str, head: Scalar, node: TableValue, **others: Any) -
     )  # fmt: skip
 
 
-def _leaves(model: str, field: str, node: Node, claims: list[Claim]) -> None:
+def _add_metadata_claims(model: str, field: str, node: Node, claims: list[Claim]) -> None:
     if isinstance(node, Scalar):
         if node.value is not None:
             claims.append(_claim(model, field, node))
     elif isinstance(node, Mapping):
         for key, value in node:
-            _leaves(model, f"{field}.{key.text}", value, claims)
+            _add_metadata_claims(model, f"{field}.{key.text}", value, claims)
     elif kind_of(field) in ONE_VALUE and all(isinstance(item, Scalar) for item in node.items):
         stated = ", ".join(item.text for item in node.items if isinstance(item, Scalar))
         claims.append(make_claim(model, field, stated, node.place, value=node.plain(), style="list"))
     else:
         for item in node.items:
-            _leaves(model, field, item, claims)
+            _add_metadata_claims(model, field, item, claims)
 
 
 def _claims_elsewhere(model: Model) -> list[Claim]:

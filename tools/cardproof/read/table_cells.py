@@ -146,7 +146,7 @@ def cells_of_line(text: str, start: int, end: int, nested: bool = False) -> list
     if nested and (match := _NESTED.match(text, start, end)):
         start = match.end()
     bars = [match.start() for match in _BAR.finditer(text, start, end) if match.group() == "|"]
-    cells = [_trimmed(text, first + 1, last) for first, last in pairwise([start - 1, *bars, end])]
+    cells = [_trimmed_cell(text, first + 1, last) for first, last in pairwise([start - 1, *bars, end])]
     if bars and cells and cells[0].start == cells[0].end:
         cells = cells[1:]
     if bars and cells and cells[-1].start == cells[-1].end:
@@ -154,7 +154,7 @@ def cells_of_line(text: str, start: int, end: int, nested: bool = False) -> list
     return cells
 
 
-def _trimmed(text: str, first: int, last: int, shared: bool = False) -> Cell:
+def _trimmed_cell(text: str, first: int, last: int, shared: bool = False) -> Cell:
     part = text[first:last]
     first += len(part) - len(part.lstrip())
     return Cell(first, first + len(part.strip()), shared)
@@ -237,7 +237,7 @@ def _html_cell(text: str, tag: re.Match[str], end: int, in_head: bool) -> _HtmlC
     spans = {name.lower(): max(1, int(number)) for name, number in _SPAN.findall(tag["attributes"])}
     rows, columns = min(spans.get("rowspan", 1), MOST_SPANNED), min(spans.get("colspan", 1), MOST_COLUMNS)
     is_head = in_head or tag["name"].lower() == "th"
-    return _HtmlCell(_trimmed(text, tag.end(), end, rows > 1), is_head, rows, columns)
+    return _HtmlCell(_trimmed_cell(text, tag.end(), end, rows > 1), is_head, rows, columns)
 
 
 def _with_spanned_cells(written: Sequence[Sequence[_HtmlCell]]) -> list[list[Cell]]:
@@ -303,7 +303,7 @@ def _csv_cells(text: str, start: int, end: int, separator: str) -> list[Cell] | 
             behind = text.find(separator, start, end)
             behind = end if behind < 0 else behind
             first, last = start, behind
-        cells.append(_trimmed(text, first, last))
+        cells.append(_trimmed_cell(text, first, last))
         if behind == end:
             return cells
         if text[behind] != separator:
@@ -321,7 +321,7 @@ _WRAPPED = (
 _EMOJI = (
     "\U0001f000-\U0001faff\u2600-\u2715\u2719-\u274b\u274d\u274f-\u2794\u2798-\u27bf\u2b00-\u2bff\ufe0e\ufe0f\u200d"
 )
-"""Pictures, stars and check marks with what joins them; not crosses and signs, which may change what is said."""
+"""Pictures, stars and check marks with what joins them; not crosses and signs, which may change the meaning."""
 _PICTURES = re.compile(f"[{_EMOJI}]+")
 _TAG = r"<[A-Za-z/][^<>]{0,1000}>"
 _LEADING = re.compile(rf"(?:\s|&nbsp;|{_TAG}|[{_EMOJI}])+")

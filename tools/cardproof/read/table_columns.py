@@ -121,11 +121,11 @@ def columns_of(source: Source, table: RawTable, name_at: int | None = None) -> C
         flat += [(source.text[a:b], a, b) for a, b in parts] or [(written, first, last)]
     unread = tuple(text for text in texts if text[0] not in read and text[1])
     counts = any(_looks_like_counts(source, index, text_without_marks(text), rows) for index, text, *_ in texts)
-    reason = _reason(name, found, doubled)
+    reason = _reason_unread(name, found, doubled)
     return Columns(name, tuple(found), tuple(flat), rows, unread, reason, counts)
 
 
-def _reason(name: Column | None, found: Sequence[Column], doubled: str) -> str:
+def _reason_unread(name: Column | None, found: Sequence[Column], doubled: str) -> str:
     """Return why a table is not read; empty if it is."""
     counts = any(column.kind in COUNTS for column in found)
     accuracies = any(column.kind in ACCURACIES for column in found)

@@ -140,7 +140,7 @@ def subjects_of(tables: Iterable[Table], claims: Iterable[Sequence[Claim]]) -> d
 
 def subject_of(table: Table, claims: Sequence[Sequence[Claim]] = ()) -> Subject:
     """Return what a table is about; ``claims`` are those of each of its models."""
-    task, task_said = _task(table)
+    task, task_said = _other_task(table)
     dataset, dataset_said = _data_set(table)
     return Subject(table, task, task_said, dataset, dataset_said, frozenset(_error_columns(table, claims)))
 
@@ -169,14 +169,14 @@ def _is_other_task(task: str) -> bool:
     return bool(words.strip()) and ("classif" not in words or _NO_IMAGES.search(words) is not None)
 
 
-def _texts(table: Table) -> Iterator[tuple[str, str]]:
-    """Yield the texts that tell what a table is about, the nearest first, each with its kind."""
+def _texts_about_subject(table: Table) -> Iterator[tuple[str, str]]:
+    """Yield the texts that say what a table is about, the nearest first, each with its kind."""
     if table.caption:
         yield "the text above it", table.caption[-MOST_CAPTION:]
     yield from (("its heading", text[:MOST_TEXT]) for text in reversed(table.headings))
 
 
-def _task(table: Table) -> tuple[str, str]:
+def _other_task(table: Table) -> tuple[str, str]:
     """Return another task than image classification, and the words that name it; empty if none is named."""
     if any(kind_of(_plain(head)) in ACCURACIES or _named_accuracy(head) for head, _ in table.heads):
         return "", ""
@@ -187,12 +187,12 @@ def _task(table: Table) -> tuple[str, str]:
         for pattern, task in _TASK_HEADS:
             if any(pattern.fullmatch(word) for word in words):
                 return task, f"its column '{_plain(head)}'"
-    for kind, text in _texts(table):
+    for kind, text in _texts_about_subject(table):
         named = next((task for pattern, task in _TASK_WORDS if pattern.search(text)), "")
         if _IS_CLASSIFICATION.search(text):
             return "", ""
         if named:
-            return named, f"{kind} '{_short(text)}'"
+            return named, f"{kind} '{_shortened(text)}'"
     return "", ""
 
 
@@ -204,11 +204,11 @@ def _named_accuracy(head: str) -> bool:
 def _data_set(table: Table) -> tuple[DataSet | None, str]:
     """Return the data set that a table is about, and the words that name it, if it is not ImageNet-1k."""
     heads = " | ".join(_plain(head) for head, _ in table.heads)
-    for kind, text in (("its heads", heads), *_texts(table)):
+    for kind, text in (("its heads", heads), *_texts_about_subject(table)):
         if named := data_sets_in(text):
             if _IMAGENET in named:
                 return None, ""
-            return named[0], f"{kind} '{_short(text)}'"
+            return named[0], f"{kind} '{_shortened(text)}'"
     return None, ""
 
 
@@ -218,7 +218,7 @@ def _error_columns(table: Table, claims: Sequence[Sequence[Claim]]) -> Iterator[
     A head, the text above the table or its nearest heading speaks of errors, or the first of two is above the second
     in all of several rows, or in the only one, and both are small.
     """
-    pairs = list(_pairs(table, claims))
+    pairs = list(_accuracy_pairs(table, claims))
     near = " ".join((table.caption[-MOST_CAPTION:], *table.headings[-1:]))[-MOST_TEXT:]
     said = bool(_ERROR_RATE.search(near)) and not _ACCURACY.search(near)
     every = bool(pairs) and all(top5 < top1 and top5 <= LARGEST_ERROR for top1, top5 in pairs)
@@ -231,7 +231,7 @@ def _error_columns(table: Table, claims: Sequence[Sequence[Claim]]) -> Iterator[
             yield place
 
 
-def _pairs(table: Table, claims: Sequence[Sequence[Claim]]) -> Iterator[tuple[Decimal, Decimal]]:
+def _accuracy_pairs(table: Table, claims: Sequence[Sequence[Claim]]) -> Iterator[tuple[Decimal, Decimal]]:
     """Yield the top-1 and top-5 of each row and data set."""
     columns = {place for _, place in table.heads}
     for of_model in claims:
@@ -249,5 +249,5 @@ def _plain(text: str) -> str:
     return " ".join(_MARKS.sub(" ", text[:200]).split())
 
 
-def _short(text: str) -> str:
+def _shortened(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"

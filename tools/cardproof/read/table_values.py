@@ -56,7 +56,7 @@ def values_of_column(
         column = replace(column, field=field, scale=scale)
     comma = any(_DECIMAL_COMMA.search(text) for text in texts if len(text) <= MAX_TEXT)
     found = [_number(source, column, span, comma) for span in spans]
-    if padding := _padding([text for text, one in zip(texts, found, strict=True) if one and one.number]):
+    if padding := _zeros_at_end([text for text, one in zip(texts, found, strict=True) if one and one.number]):
         found = [
             replace(one, number=replace(one.number, quantum=one.number.quantum * 10**padding))
             if one and one.number
@@ -146,7 +146,7 @@ def _number(source: Source, column: Column, span: tuple[int, int], comma: bool) 
     return _in_context(source, span, number)
 
 
-def _padding(texts: Sequence[str]) -> int:
+def _zeros_at_end(texts: Sequence[str]) -> int:
     """Return how many zeros end the decimals of every number of a column: they only make its cells equally long."""
     zeros = []
     for text in texts:

@@ -23,7 +23,7 @@ from cardproof.render.functions.model_lists import COLUMNS, compare_table, famil
 from cardproof.render.output.paths import Folders, relative, site_templates, site_urls
 from cardproof.render.output.text import add_stamp, fence_for, is_expanded, page_link, plain_text
 from cardproof.render.views.about import BIBTEX, About, Citation, about, citations, first_paragraph, json_ld
-from cardproof.render.views.claims import MEANING, NOT_MEASURED, ModelView, in_order, model_view, split_shared
+from cardproof.render.views.claims import MEANING, NOT_MEASURED, ModelView, count_verdicts, model_view, split_shared
 from cardproof.render.views.comparison import ModelsBySize, top1_scores
 from cardproof.render.views.comparison_view import ComparisonView, comparison_view
 from cardproof.render.views.evidence import RecordView, Sources, claim_records
@@ -265,7 +265,7 @@ class Site:
         head, body = split_at_section(author)
         title, description, facts = _title(author) or card.source.path.stem, first_paragraph(head), about(card)
         title = plain_text(title)
-        verdicts = in_order(sum((Counter(dict(view.verdicts)) for view in views), Counter()))
+        verdicts = count_verdicts(sum((Counter(dict(view.verdicts)) for view in views), Counter()))
         training = training_view(card, self._audit)
         rows = [row for model in models for row in model.claims] + list(shared)
         return PageView(

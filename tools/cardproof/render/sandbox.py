@@ -314,7 +314,7 @@ def _check_format(text: Any, values: Any) -> None:
 
 
 class _Limits(NodeTransformer):
-    """Adds the limits of loops, literals and ``~`` to a parsed template: the rest is limited where it is called."""
+    """Adds the limits of loops, literals and ``~`` to a parsed template: the rest is limited when it is called."""
 
     def visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> nodes.Node:
         """Return a node with limits, after its parts."""

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from cardproof.core.errors import InputError, TemplatesError, did_you_mean
 from cardproof.core.paths import show_path
 from cardproof.core.types import Finding, Place
-from cardproof.judge.card_report import CardReport, Defined, defined_in, duplicates
+from cardproof.judge.card_report import CardReport, ModelDefinition, definitions_in, duplicates
 from cardproof.read import Card, Reading, read_cards
 from cardproof.render.incremental import CrossCardDigests, RenderedCard, ReportStore, open_report_store
 
@@ -50,7 +50,7 @@ class SiteBuild:
         self.rendered: set[str] = set()
         self.lasting: dict[str, RenderedCard] = {}
         """Those of the rendered cards that can be stored: nothing failed that may succeed later."""
-        self.defined: set[Defined] = set()
+        self.defined: set[ModelDefinition] = set()
         """Models of all cards that were read."""
         self._set_reports({} if options.force.words else self.report_store.reports(self.templates))
         self.unrendered: list[CardReport] = []
@@ -113,7 +113,7 @@ class SiteBuild:
         store = self.folders.evidence
         audit = audit_cards(reading, self.settings, self.options, store=store, wanted=set(todo), others=totals)
         cards = [card for card in reading.cards if card.file in todo]
-        self.defined |= {model for card in reading.cards for model in defined_in(card)}
+        self.defined |= {model for card in reading.cards for model in definitions_in(card)}
         self.measured += audit.gathered.measured
         self.evaluated += audit.gathered.evaluated
         self.recalled += audit.recalled(cards)

@@ -71,7 +71,7 @@ def uses_of_text(code: str) -> tuple[Uses, ...]:
     return (whole,)
 
 
-def _loads(nodes: Iterable[ast.AST]) -> set[str]:
+def _names_read(nodes: Iterable[ast.AST]) -> set[str]:
     """Return the names that nodes read and do not bind themselves, at any depth."""
     inner = [item for node in nodes for item in ast.walk(node)]
     names = {item.id for item in inner if isinstance(item, ast.Name)}
@@ -84,7 +84,7 @@ def _loads(nodes: Iterable[ast.AST]) -> set[str]:
     return names - stored
 
 
-def _root(node: ast.AST) -> str | None:
+def _root_name(node: ast.AST) -> str | None:
     """Return the name at the beginning of ``name.attribute[item]``."""
     while isinstance(node, ast.Attribute | ast.Subscript | ast.Starred):
         node = node.value
@@ -97,23 +97,23 @@ class _Visitor(ast.NodeVisitor):
     def __init__(self) -> None:
         self.uses = Uses()
 
-    def _all(self, *parts: ast.AST | Sequence[ast.AST | None] | None) -> None:
+    def _visit_all(self, *parts: ast.AST | Sequence[ast.AST | None] | None) -> None:
         for part in parts:
             for node in part if isinstance(part, Sequence) else (part,):
                 if node is not None:
                     self.visit(node)
 
-    def _read(self, names: Iterable[str]) -> None:
+    def _add_reads(self, names: Iterable[str]) -> None:
         self.uses.reads |= set(names) - self.uses.binds
 
     def visit_Name(self, node: ast.Name) -> None:
         if isinstance(node.ctx, ast.Store):
             self.uses.binds.add(node.id)
         else:
-            self._read([node.id])
+            self._add_reads([node.id])
 
     def visit_Attribute(self, node: ast.Attribute | ast.Subscript) -> None:
-        if not isinstance(node.ctx, ast.Load) and (root := _root(node)):
+        if not isinstance(node.ctx, ast.Load) and (root := _root_name(node)):
             self.uses.changes.add(root)
         self.generic_visit(node)
 
@@ -122,34 +122,34 @@ class _Visitor(ast.NodeVisitor):
     def visit_Expr(self, node: ast.Expr) -> None:
         call = node.value.value if isinstance(node.value, ast.Await) else node.value
         if isinstance(call, ast.Call):
-            if isinstance(call.func, ast.Attribute) and (root := _root(call.func)):
+            if isinstance(call.func, ast.Attribute) and (root := _root_name(call.func)):
                 self.uses.changes.add(root)
             elif isinstance(call.func, ast.Name) and call.func.id not in _BUILTIN:
                 given = [*call.args, *(keyword.value for keyword in call.keywords)]
-                self.uses.passed |= {(call.func.id, root) for root in map(_root, given) if root}
+                self.uses.passed |= {(call.func.id, root) for root in map(_root_name, given) if root}
         self.generic_visit(node)
 
     def visit_Assign(self, node: ast.Assign) -> None:
-        self._all(node.value, node.targets)
+        self._visit_all(node.value, node.targets)
 
     def visit_AugAssign(self, node: ast.AugAssign) -> None:
         if isinstance(node.target, ast.Name):
-            self._read([node.target.id])
-        self._all(node.value, node.target)
+            self._add_reads([node.target.id])
+        self._visit_all(node.value, node.target)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
-        self._all(node.annotation, node.value, node.target if node.value else None)
+        self._visit_all(node.annotation, node.value, node.target if node.value else None)
 
     def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
-        self._all(node.value, node.target)
+        self._visit_all(node.value, node.target)
 
     def visit_For(self, node: ast.For | ast.AsyncFor) -> None:
-        self._all(node.iter, node.target, node.body, node.orelse)
+        self._visit_all(node.iter, node.target, node.body, node.orelse)
 
     visit_AsyncFor = visit_For  # noqa: N815
 
     def visit_ListComp(self, node: ast.AST) -> None:
-        self._read(_loads([node]))
+        self._add_reads(_names_read([node]))
         self.uses.binds |= {item.target.id for item in ast.walk(node) if isinstance(item, ast.NamedExpr)}
 
     visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_Lambda = visit_ListComp  # noqa: N815
@@ -157,19 +157,19 @@ class _Visitor(ast.NodeVisitor):
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         args = node.args
         given = [arg.annotation for arg in (*args.posonlyargs, *args.args, *args.kwonlyargs)]
-        self._all(node.decorator_list, args.defaults, args.kw_defaults, given, node.returns)
+        self._visit_all(node.decorator_list, args.defaults, args.kw_defaults, given, node.returns)
         self.uses.binds.add(node.name)
         shared = {name for item in ast.walk(node) if isinstance(item, ast.Global) for name in item.names}
         self.uses.binds |= shared
-        self.uses.later[node.name] = _loads([args, *node.body]) - {node.name}
+        self.uses.later[node.name] = _names_read([args, *node.body]) - {node.name}
 
     visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
-        self._all(node.decorator_list, node.bases, node.keywords)
+        self._visit_all(node.decorator_list, node.bases, node.keywords)
         inside = _Visitor()
-        inside._all(node.body)
-        self._read(inside.uses.reads)
+        inside._visit_all(node.body)
+        self._add_reads(inside.uses.reads)
         self.uses.binds.add(node.name)
         methods: set[str] = set().union(*inside.uses.later.values())
         self.uses.later[node.name] = methods - {node.name}
@@ -184,10 +184,10 @@ class _Visitor(ast.NodeVisitor):
     visit_ImportFrom = visit_Import  # noqa: N815
 
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
-        self._all(node.type)
+        self._visit_all(node.type)
         if node.name:
             self.uses.binds.add(node.name)
-        self._all(node.body)
+        self._visit_all(node.body)
 
     def visit_MatchAs(self, node: ast.MatchAs | ast.MatchStar) -> None:
         if node.name:

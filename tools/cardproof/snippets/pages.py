@@ -164,7 +164,7 @@ class _PageRuns:
         """Return a stored run of the same blocks at other positions."""
         blocks, findings = self.found
         run = stored.get(code_key_of(self.page, blocks, device, self._policy))
-        return relocated(run, key, blocks, findings) if run else None
+        return with_current_positions(run, key, blocks, findings) if run else None
 
     def run(self, device: Device, runner: Runner, key: str) -> PageRun:
         blocks, findings = self.found
@@ -173,7 +173,9 @@ class _PageRuns:
         return replace(run, code_key=code_key_of(self.page, blocks, device, self._policy))
 
 
-def relocated(run: PageRun, key: str, blocks: tuple[Block, ...], findings: tuple[Finding, ...]) -> PageRun | None:
+def with_current_positions(
+    run: PageRun, key: str, blocks: tuple[Block, ...], findings: tuple[Finding, ...]
+) -> PageRun | None:
     """Return a run of the same blocks with their current positions; None if its messages contain line numbers.
 
     ``key`` is that of the current page, and ``findings`` are the finder's.

@@ -45,7 +45,7 @@ class BlockResult(Stored, frozen=True):
     """Pictures that the block showed, as base64 of PNG."""
     error_file: str | None = None
     error_line: int | None = None
-    """Where in the source the error arose."""
+    """Place of the error in the source."""
     traceback: str = ""
     """Last lines, as a reader would see them."""
 

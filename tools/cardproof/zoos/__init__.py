@@ -380,7 +380,7 @@ def _import_file(path: Path) -> Any:
 def source_files(spec: str) -> tuple[Path, ...]:
     """Return the source files of a network: all of its top-level package, or all in the folder of a single file.
 
-    What is named like a source file and is none, such as an editor's lock or a folder, is left out. Raises ZooError.
+    What is named like a source file but is not one, such as an editor's lock or a folder, is left out. Raises ZooError.
     """
     module_name = spec.rpartition(":")[0]
     if module_name.endswith(".py"):

@@ -21,7 +21,7 @@ _WITH_HEADS = " with auxiliary heads"
 class TorchvisionZoo:
     """Networks of the installed torchvision, without quantised ones.
 
-    A name is that of a model (``resnet50``, ``vit_b_16``), which stands for its default weights, or of an entry of
+    A name is that of a model (``resnet50``, ``vit_b_16``), which means its default weights, or of an entry of
     weights (``ViT_B_16_Weights.IMAGENET1K_SWAG_E2E_V1``), which determines the image size of a vision transformer.
     """
 

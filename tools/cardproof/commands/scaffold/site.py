@@ -72,21 +72,23 @@ def site_of_models(
     members = families(models, listed.title)
     cards = {f"{family.file}.md": _card_text(family, listed, day) for family in members}
     kept = [card for card in _existing_cards(folder) if card not in cards]
-    nav = [f"- {quoted(one.name)}: models/{one.file}.md" for one in members]
-    nav += [f"- {quoted(f'models/{card}')}" for card in sorted(kept)]
+    nav = [f"- {quote(one.name)}: models/{one.file}.md" for one in members]
+    nav += [f"- {quote(f'models/{card}')}" for card in sorted(kept)]
     builtin = zoo if zoo in ("timm", "torchvision") else ""
     description = (
         f"Models of {listed.source}: parameters and multiply-adds measured on the networks, "
         "and a verdict on every other claim."
     )
     values = _snippet_placeholders(zoo, folder) | {
-        "%DESCRIPTION%": quoted(description),
+        "%DESCRIPTION%": quote(description),
         "%CITED%": f"cited: {CITED}" if cited else "",
         "%PRELOAD%": f"[torch, {builtin}]" if builtin else "[torch]",
         "%COLUMNS%": json.dumps(_columns([published for published, _ in models])),
-        "%COUNTS%": one_line(f"{plural(len(models), 'model')} of {listed.source} in {plural(len(members), 'family')}"),
+        "%COUNTS%": without_markup(
+            f"{plural(len(models), 'model')} of {listed.source} in {plural(len(members), 'family')}"
+        ),
         "%DAY%": day,
-        "%SOURCE%": one_line(listed.source),
+        "%SOURCE%": without_markup(listed.source),
         "%FAMILY_ROWS%": "\n".join(_family_rows(members)),
         "%FAMILIES%": "\n      ".join(nav),
     }
@@ -115,7 +117,7 @@ def fill_starters(
 
     ``starters`` names the starter of a file that has not its own name; ``values`` are those of its placeholders.
     """
-    values = {**values, "%SITE_NAME%": quoted(name), "%TITLE%": one_line(name), "%ZOO%": quoted(zoo)}
+    values = {**values, "%SITE_NAME%": quote(name), "%TITLE%": without_markup(name), "%ZOO%": quote(zoo)}
     texts = {
         path: _fill_placeholders((STARTER / (own or path)).read_text(encoding="utf-8"), values)
         for path, own in starters.items()
@@ -136,7 +138,7 @@ def _snippet_placeholders(zoo: str, folder: Path) -> dict[str, str]:
             imported = f"{'.'.join(parts)}:{attribute}"
         else:
             skip = ' { .skip data-reason="the zoo is not a module of the site\'s folder" }'
-    return {"%IMPORTED%": quoted(imported), "%SKIP%": skip}
+    return {"%IMPORTED%": quote(imported), "%SKIP%": skip}
 
 
 def _columns(models: Sequence[Published]) -> list[str]:
@@ -157,7 +159,7 @@ def _family_rows(members: Sequence[Family]) -> Iterator[str]:
     for family in members[:MOST_FAMILIES]:
         counts = [evidence.counts for _, evidence in family.models if evidence.counts]
         parameters, multiply_adds = ends(c.parameters for c in counts), ends(c.all_multiply_adds for c in counts)
-        link = f"[{one_line(family.name)}](models/{family.file}.md)"
+        link = f"[{without_markup(family.name)}](models/{family.file}.md)"
         yield f"| {link} | {len(family.models)} | {parameters} | {multiply_adds} |"
     if len(members) > MOST_FAMILIES:
         yield f"| [and {len(members) - MOST_FAMILIES} more](models/index.md) | | | |"
@@ -179,10 +181,10 @@ def _card_text(family: Family, listed: ModelList, day: str) -> str:
     where = f", defined in `{family.module}`" if family.module else ""
     summary = "Parameters and multiply-adds were measured on the networks."
     if any(published.results for published, _ in family.models):
-        summary += f" Accuracies are those that {one_line(listed.title)} publishes with its weights."
+        summary += f" Accuracies are those that {without_markup(listed.title)} publishes with its weights."
     index = index_text(family_index(family.name, family.models))
     return (
-        f"# {one_line(family.name)}\n\n{number} of {one_line(listed.source)}{where}. {summary}\n\n"
+        f"# {without_markup(family.name)}\n\n{number} of {without_markup(listed.source)}{where}. {summary}\n\n"
         f"{{% include 'code_snippets.md' %}}\n\n<!--\n{GENERATED.format(day)}\n{index}-->\n"
     )
 
@@ -233,12 +235,12 @@ def site_of_cards(zoo: str, cards: Path, folder: Path, name: str | None) -> NewS
     columns = tuple(_columns_of_cards(found))
     table = f'<div class="cp-table" markdown>\n\n{{{{ model_table(columns={json.dumps(columns)}) }}}}\n\n</div>'
     values = {
-        "%DESCRIPTION%": quoted(f"{counts}, with a verdict on every claim."),
+        "%DESCRIPTION%": quote(f"{counts}, with a verdict on every claim."),
         "%COUNTS%": counts,
         "%CITED%": "",
         "%PRELOAD%": "[torch]",
         "%TABLE%": table if columns else "",
-        "%FAMILIES%": "\n      ".join(f"- {quoted(f'models/{file}')}" for file in sorted(texts)),
+        "%FAMILIES%": "\n      ".join(f"- {quote(f'models/{file}')}" for file in sorted(texts)),
     }
     own = {"docs/index.md": "cards/index.md", "templates/models/index.md": "cards/models.md"}
     starters = {path: own.get(path, "") for path in COMMON_FILES if path != "templates/code_snippets.md"}
@@ -281,11 +283,11 @@ def _columns_of_cards(cards: Iterable[Card]) -> Iterator[str]:
     yield from (fields[kind] for kind in KINDS_OF_COLUMNS if kind in fields)
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """Return a text in double quotes, as YAML, TOML and Python read it."""
     return json.dumps(text, ensure_ascii=False)
 
 
-def one_line(text: str) -> str:
+def without_markup(text: str) -> str:
     """Return a text on one line, without markup of Markdown and Jinja."""
     return " ".join(text.split()).translate({ord(character): f"&#{ord(character)};" for character in "\\`*_[]<>#{}%&|"})

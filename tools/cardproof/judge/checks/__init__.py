@@ -146,10 +146,10 @@ def checks_by_word() -> dict[str, Check]:
 
 def check_of(claim: Claim) -> Check | None:
     """Return the check that judges a claim."""
-    return _judging().get(None if claim.metric else claim.kind)
+    return _checks_by_kind().get(None if claim.metric else claim.kind)
 
 
 @cache
-def _judging() -> dict[str | None, Check]:
+def _checks_by_kind() -> dict[str | None, Check]:
     """Return the checks that judge claims by the kind of their field, and under None the one of results."""
     return {kind: check for check in all_checks() for kind in ([None] if check.results else check.kinds)}

@@ -90,7 +90,7 @@ def _explain_without_run(judgement: Judgement, context: Context) -> Judgement:
 
 
 ROUNDED_UP_DIGITS = 5
-"""Digits from which a number that was rounded up is told from any other."""
+"""Digits from which a number that was rounded up is distinguished from any other."""
 
 
 def _judge_truncated(judgement: Judgement, found: int, stated: Number) -> Judgement:
@@ -126,7 +126,7 @@ def compare(
 ) -> Judgement:
     """Confirm a stated number within the tolerance of its field, or refute it with a fix."""
     tolerance = tolerance_of(claim, context)
-    allowed, difference = allowed_text(tolerance, stated), signed(found - stated.value, stated.value)
+    allowed, difference = allowed_text(tolerance, stated), signed_difference(found - stated.value, stated.value)
     if is_within(found, stated, tolerance):
         return Judgement(claim, "confirmed", found, unit, allowed, difference, method=method)
     fix = fix_of(claim, stated, found)
@@ -188,7 +188,7 @@ def allowed_text(tolerance: Tolerance, stated: Number) -> str:
     return f"±{show_count(stated.quantum / 2)}"
 
 
-def signed(difference: Decimal, of: Decimal) -> str:
+def signed_difference(difference: Decimal, of: Decimal) -> str:
     """Write a difference with its sign and its share of the stated value."""
     if not difference:
         return "0"
@@ -210,10 +210,10 @@ def fix_of(claim: Claim, stated: Number, found: int | Decimal) -> Fix | None:
         return None  # no digit of the found value would be left
     else:
         written = write_like(found, stated, claim.stated)
-    return None if written is None else edit(claim, written, safe=True)
+    return None if written is None else replacing_fix(claim, written, safe=True)
 
 
-def edit(claim: Claim, written: str, safe: bool = False) -> Fix | None:
+def replacing_fix(claim: Claim, written: str, safe: bool = False) -> Fix | None:
     """Return the edit that replaces a claim's text; None if it spans lines or nothing changes."""
     place = claim.place
     if place.end_column is None or claim.style not in ("", "'", '"') or written == claim.stated:

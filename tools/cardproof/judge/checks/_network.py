@@ -10,7 +10,7 @@ from cardproof.judge.checks import Context
 from cardproof.read.models import weights_file
 
 FEW_DIGITS = 3
-"""Digits from which a number that a tool gives, or that is cut off, is told from any other."""
+"""Digits from which a number that a tool gives, or that is cut off, is distinguished from any other."""
 
 THRESHOLD = Decimal("0.02")
 """Relative difference in parameters within which a network is the card's, or half a unit of what is written."""

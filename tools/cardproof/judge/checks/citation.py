@@ -68,7 +68,7 @@ from cardproof.core.source import Source
 from cardproof.core.types import Finding, Fix, Place
 from cardproof.core.yaml import Mapping, Scalar
 from cardproof.judge.checks import CardContext, Check
-from cardproof.read.bibtex import ARXIV, ARXIV_NUMBER, DOI, Entry, address_of, entries_of, normal_title, plain
+from cardproof.read.bibtex import ARXIV, ARXIV_NUMBER, DOI, Entry, address_of, entries_of, normal_title, plain_value
 from cardproof.read.markdown import lines_of
 
 _MONTH = re.compile(r"\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)")
@@ -173,7 +173,7 @@ def _replacement(place: Place, text: str) -> Fix | None:
 
 def _compare_with_papers(context: CardContext, entries: list[Entry]) -> Iterator[Finding]:
     source = context.card.source
-    titles = {normal_title(plain(entry.fields.get("title", ""))): entry for entry in entries}
+    titles = {normal_title(plain_value(entry.fields.get("title", ""))): entry for entry in entries}
     seen: set[int] = set()
     for model in context.models:
         paper = model.model.fields.get("Paper")
@@ -191,7 +191,7 @@ def _compare_with_papers(context: CardContext, entries: list[Entry]) -> Iterator
             continue
         same = next((entry for entry in entries if _is_of_paper(entry, paper, title.text)), None)
         named = same or entries[0]
-        cited = plain(named.fields.get("title", ""))
+        cited = plain_value(named.fields.get("title", ""))
         if not cited or any(_is_title_with_subtitle(normal_title(title.text), words) for words in titles):
             continue
         place = source.place(named.at.get("title", named.start))
@@ -208,7 +208,7 @@ def _compare_with_links(source: Source, entries: list[Entry]) -> Iterator[Findin
     """Report links whose text is the title of a citation, and whose arXiv number is another than the citation's."""
     numbers: dict[str, set[str]] = {}
     for entry in entries:
-        title = normal_title(plain(entry.fields.get("title", "")))
+        title = normal_title(plain_value(entry.fields.get("title", "")))
         if len(title) >= SHORTEST_TITLE:
             numbers.setdefault(title, set()).update(_entry_identifiers(ARXIV, entry))
     for line in lines_of(source.text) if any(numbers.values()) else ():
@@ -254,7 +254,7 @@ def _is_of_paper(entry: Entry, paper: Mapping, title: str) -> bool:
         return True
     ours, theirs = (
         {part for one in text.split(":") if len(part := normal_title(one)) >= LONG_PART}
-        for text in (title, plain(entry.fields.get("title", "")))
+        for text in (title, plain_value(entry.fields.get("title", "")))
     )
     return bool(ours & theirs)
 

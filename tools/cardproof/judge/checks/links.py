@@ -85,7 +85,7 @@ from cardproof.core.types import Finding, Fix
 from cardproof.core.yaml import Mapping, Scalar
 from cardproof.judge.checks import CardContext, Check
 from cardproof.plan.local_files import link_of
-from cardproof.read.bibtex import ARXIV_NUMBER, address_of, entries_of, normal_title, plain
+from cardproof.read.bibtex import ARXIV_NUMBER, address_of, entries_of, normal_title, plain_value
 from cardproof.read.markdown import lines_of
 
 CLOSED = {
@@ -213,7 +213,7 @@ def _paper_links(context: CardContext) -> dict[tuple[int, int], str]:
 def _cited_address(text: str, title: str) -> str | None:
     wanted = normal_title(title)
     for entry in entries_of(text):
-        if entry.fields and normal_title(plain(entry.fields.get("title", ""))) == wanted:
+        if entry.fields and normal_title(plain_value(entry.fields.get("title", ""))) == wanted:
             return address_of(entry)
     return None
 

@@ -72,7 +72,7 @@ from cardproof.core.measurements import Preprocessing, Reproduction
 from cardproof.core.numbers import MAX_TEXT
 from cardproof.core.types import Claim, Finding, Judgement, shorten
 from cardproof.judge.checks import CardContext, Check, Context
-from cardproof.judge.checks._counts import edit, reproductions_of
+from cardproof.judge.checks._counts import replacing_fix, reproductions_of
 from cardproof.read.markdown import Fences, split_lines
 from cardproof.read.models import channels_in, image_size, weights_file
 
@@ -101,7 +101,7 @@ def judge(claim: Claim, context: Context) -> Judgement:
         reason = f"a table says at which size its numbers were made; the configuration of the zoo says {found}"
         return Judgement(claim, "unchecked", found, reason=reason)
     explanation = f"The configuration of the zoo says {found}."
-    fix, shows = edit(claim, str(found)), ("configuration",)
+    fix, shows = replacing_fix(claim, str(found)), ("configuration",)
     if claim.kind == "image size" and not _have_flops_of(config, context):
         explanation += " The stated FLOPs are not those at that size, so this size is not fixed."
         fix = None
@@ -195,7 +195,7 @@ def check_card(context: CardContext) -> Iterator[Finding]:
         known |= {name: {own for config in stated if (own := getattr(config, name))} for name in ("mean", "std")}
     for source in (context.card.source, *context.files.includes):
         card = "" if source is context.card.source else f", included by {context.card.file}"
-        for name, values, start, end in literals(source.text) if any(known.values()) else ():
+        for name, values, start, end in preprocessing_literals(source.text) if any(known.values()) else ():
             if not known.get(name) or values in known[name]:
                 continue
             if name == "crop":
@@ -207,12 +207,12 @@ def check_card(context: CardContext) -> Iterator[Finding]:
             yield Finding(source.place(start, end), "snippet-preprocessing", "warning", message, hint)
 
 
-def literals(text: str) -> Iterator[tuple[str, tuple[float, ...], int, int]]:
+def preprocessing_literals(text: str) -> Iterator[tuple[str, tuple[float, ...], int, int]]:
     """Yield name, values and span of each literal mean and std of three channels, and of each centre crop.
 
     Only the Python blocks of a text are looked at.
     """
-    for block, offset in _python(text):
+    for block, offset in _python_lines(text):
         for match in _CENTER_CROP.finditer(block):
             yield "crop", (int(match[1]),), offset + match.start(1), offset + match.end(1)
         for match in _THREE.finditer(block):
@@ -229,7 +229,7 @@ def _floats(match: re.Match[str]) -> tuple[float, ...]:
     return tuple(float(part) for part in match[1].split(","))
 
 
-def _python(text: str) -> Iterator[tuple[str, int]]:
+def _python_lines(text: str) -> Iterator[tuple[str, int]]:
     fences, start = Fences(), -1
     for position, line in split_lines(text):
         if fences.feed(line) and start < 0:

@@ -72,7 +72,7 @@ from cardproof.core.numbers import parse_number
 from cardproof.core.settings import Tolerance
 from cardproof.core.types import Claim, Judgement, Verdict, shorten
 from cardproof.judge.checks import Check, Context
-from cardproof.judge.checks._counts import allowed_text, edit, is_within, tolerance_of
+from cardproof.judge.checks._counts import allowed_text, is_within, replacing_fix, tolerance_of
 
 TECHNIQUES = "training techniques"
 SHOWS = ("recipe",)
@@ -116,7 +116,7 @@ def _judge_value(claim: Claim, context: Context, recipe: Recipe) -> Judgement:
         return Judgement(claim, verdict, shown, "", allowed, "0", method=method)
     difference = f"{found - stated.value:+f}".replace("-", "−")
     explanation = f"The recipe {recipe.name} has {has} ({recipe.source})."
-    return replace(refuted, difference=difference, explanation=explanation, fix=edit(claim, has))
+    return replace(refuted, difference=difference, explanation=explanation, fix=replacing_fix(claim, has))
 
 
 def _number(text: str) -> Decimal | None:

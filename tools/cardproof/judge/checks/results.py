@@ -114,7 +114,7 @@ def judge(claim: Claim, context: Context) -> Judgement:
     return _judge_by_sources(claim, context, stated)
 
 
-def points(claim: Claim) -> Number | None:
+def percentage_points(claim: Claim) -> Number | None:
     """Return a stated accuracy in percentage points; ``0.7824`` without a sign is a fraction."""
     number = claim.number
     if number is None or number.unit not in ("", "%"):
@@ -126,7 +126,7 @@ def points(claim: Claim) -> Number | None:
 
 def accuracy(claim: Claim, context: Context) -> Number | None:
     """Return a stated accuracy in percentage points; an error rate becomes 100 minus its value."""
-    number = points(claim)
+    number = percentage_points(claim)
     if number is None or not is_error_rate(claim, context):
         return number
     return Number(100 - number.value, number.quantum, number.unit)
@@ -170,7 +170,9 @@ def _judge_by_images(claim: Claim, context: Context, stated: Number, result: Eva
     explanation += f"{low} to {high}%: {meaning}"
     scale = 100 if stated.unit == "%" and "%" not in claim.stated else 1  # written as a fraction
     written = 100 - found if is_error_rate(claim, context) else found
-    fix = fix_of(claim, Number((points(claim) or stated).value / scale, stated.quantum / scale), written / scale)
+    fix = fix_of(
+        claim, Number((percentage_points(claim) or stated).value / scale, stated.quantum / scale), written / scale
+    )
     return replace(judgement, verdict="refuted", explanation=explanation, fix=fix, discrepancies=("images",))
 
 
@@ -315,7 +317,7 @@ def check_model(context: Context) -> Iterable[Finding]:
 def _impossible_values(result: list[Claim], context: Context) -> Iterator[Finding]:
     accuracies: dict[str, tuple[Claim, Number]] = {}
     for claim in result:
-        if not claim.kind.endswith("accuracy") or (stated := points(claim)) is None:
+        if not claim.kind.endswith("accuracy") or (stated := percentage_points(claim)) is None:
             continue
         if not 0 <= stated.value <= 100:
             message = f"{claim.field} of {claim.model} says {claim.stated}; an accuracy lies between 0 and 100 %"
@@ -385,7 +387,7 @@ def _fraction_of_pair(context: Context) -> Claim | None:
         pairs.setdefault(claim.dataset, []).append(claim)
     for pair in pairs.values():
         pair.sort(key=lambda claim: ACCURACIES.index(claim.kind))
-        values = [number.value for claim in pair if (number := points(claim))]
+        values = [number.value for claim in pair if (number := percentage_points(claim))]
         fractions = [claim for claim in pair if _is_fraction(claim.stated)]
         is_pair = [claim.kind for claim in pair] == list(ACCURACIES) and len(values) == 2
         if not is_pair or len(fractions) != 1 or any("%" in claim.stated for claim in pair):

@@ -81,7 +81,7 @@ def check_card(context: CardContext) -> Iterator[Finding]:
             yield Finding(claim.place, "placeholder", "warning", message, "state the value, or leave the field out")
     dollars: int | None = None
     open_names: list[tuple[str, int]] = []
-    for start, line in _visible(context.card):
+    for start, line in _visible_lines(context.card):
         if match := _PLACEHOLDER.search(line):
             place = source.place(start + match.start(), start + match.end())
             message = f"'{match.group().strip()}' stands for text that is not there"
@@ -104,7 +104,7 @@ def check_card(context: CardContext) -> Iterator[Finding]:
         yield Finding(source.place(dollars), "formula", "warning", message, "close it with $$")
 
 
-def _visible(card: Card) -> Iterator[tuple[int, str]]:
+def _visible_lines(card: Card) -> Iterator[tuple[int, str]]:
     """Yield the lines outside of header, code and comments, with their positions; inline code is blanked."""
     if card.source.path.suffix.lower() not in (".md", ".mdx"):
         return

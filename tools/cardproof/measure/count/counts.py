@@ -31,10 +31,10 @@ def count(model: nn.Module, input_shape: tuple[int, int, int]) -> Counts:
     multiply-adds. It is half of what ``torch.utils.flop_counter.FlopCounterMode`` counts on the meta device, unless
     operations are named in ``uncounted``: then it is too low.
     """
-    return summarise(model, input_shape, tally(model, input_shape))
+    return counts_of_tally(model, input_shape, tally(model, input_shape))
 
 
-def summarise(model: nn.Module, input_shape: tuple[int, int, int], result: Tally) -> Counts:
+def counts_of_tally(model: nn.Module, input_shape: tuple[int, int, int], result: Tally) -> Counts:
     """Return the counts of a network from the tally of a forward pass."""
     layers = [event for event in result.events if event.kind in ("convolution", "linear")]
     held = count_unrun(model, input_shape)

@@ -70,7 +70,9 @@ class LocalEngine:
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
             os.environ.setdefault(name, "1")  # one thread a worker: counting on meta tensors computes nothing
         if os.name == "posix":
-            preload = [name for name in LIBRARIES if name == zoo or (zoo not in BUILT_IN and imports(zoo, name))]
+            preload = [
+                name for name in LIBRARIES if name == zoo or (zoo not in BUILT_IN and imports_library(zoo, name))
+            ]
             if zoo not in BUILT_IN:  # each process imports the main module, and so what that imports of this package
                 preload += sorted(name for name in sys.modules if name.startswith("cardproof."))
             context.set_forkserver_preload(["cardproof.measure.record", *preload])
@@ -190,7 +192,7 @@ def _answer(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     return result
 
 
-def imports(zoo: str, library: str) -> bool:
+def imports_library(zoo: str, library: str) -> bool:
     """Return whether the source of a custom zoo imports a library, by a search of its text."""
     pattern = re.compile(rf"^[ \t]*(?:import|from)[ \t]+{library}\b", re.MULTILINE)
     try:

@@ -321,7 +321,7 @@ def solve_side(
     """The input of this ``height`` (None: a square) at which the way numbered ``way`` counts within ``bounds``.
 
     ``guess`` is where a count that grows with the area would be met, in pixels. Of several sides that give the
-    same count a round one is returned; None where no side gives it.
+    same count a round one is returned; None if no side gives it.
     """
 
     def value(side: int) -> int | None:

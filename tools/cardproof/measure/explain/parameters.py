@@ -26,7 +26,7 @@ USUAL_CLASSES = (
 
 
 HEAD_QUANTA = 20
-"""Units of the last written digit by which a head must change a count to be told: a rounded number names no head."""
+"""Units of the last written digit by which a head must change a count to be found: a rounded number fits many heads."""
 
 SOLVED_CHANCE = Fraction(1, 100)
 """The most that the stated precision may be of one class's parameters, for an unusual class count to be accepted."""

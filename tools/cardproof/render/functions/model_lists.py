@@ -84,7 +84,7 @@ def model_table(all_models: Callable[[], Sequence[ModelRow]], here: Path) -> Cal
             "models.md",
             rows=rows,
             columns=columns,
-            head=partial(_head, rows),
+            head=partial(_column_head, rows),
             code=code_text,
             link=lambda row: page_link(relative(row.page, here.parent), row.anchor),
             marked=_is_marked,
@@ -94,7 +94,7 @@ def model_table(all_models: Callable[[], Sequence[ModelRow]], here: Path) -> Cal
     return table
 
 
-def _head(rows: Sequence[ModelRow], column: str) -> str:
+def _column_head(rows: Sequence[ModelRow], column: str) -> str:
     """Return the head of a column: the name of the field, in the same words on all pages."""
     kind = kind_of(column)
     if kind != "flops":

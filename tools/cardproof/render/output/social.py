@@ -39,11 +39,11 @@ def social_card(site: str, title: str, description: str, verdicts: Mapping[Shown
     width = SIZE[0] - 2 * MARGIN
     draw.text((MARGIN, 60), _truncate(draw, " ".join(site.split()), _font(32), width), QUIET, _font(32))
     top = 130
-    for line in _lines(draw, title[:MOST_TITLE], _font(84), width, 2):
+    for line in _wrapped_lines(draw, title[:MOST_TITLE], _font(84), width, 2):
         draw.text((MARGIN, top), line, INK, _font(84))
         top += 100
     top += 20
-    for line in _lines(draw, description[:MOST_WORDS], _font(34), width, 3 if top < 300 else 2):
+    for line in _wrapped_lines(draw, description[:MOST_WORDS], _font(34), width, 3 if top < 300 else 2):
         draw.text((MARGIN, top), line, QUIET, _font(34))
         top += 48
     left, total = float(MARGIN), sum(verdicts.values())
@@ -78,7 +78,7 @@ def _font(size: int) -> Font:
     return ImageFont.load_default(size)
 
 
-def _lines(draw: ImageDraw.ImageDraw, text: str, font: Font, width: int, most_lines: int) -> list[str]:
+def _wrapped_lines(draw: ImageDraw.ImageDraw, text: str, font: Font, width: int, most_lines: int) -> list[str]:
     """Return a text in at most ``most_lines`` lines that fit; the last ends with an ellipsis if text is left out."""
     lines: list[str] = []
     for word in text.split():

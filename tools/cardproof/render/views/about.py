@@ -199,7 +199,7 @@ def citations(paper: Paper) -> tuple[Citation, ...]:
     found = [Citation("BibTeX", bibtex(paper))]
     if paper.authors and paper.year:
         found.append(Citation("APA", apa(paper)))
-    if _people(paper):
+    if _cff_authors(paper):
         found.append(Citation("CFF", cff(paper)))
     return tuple(found)
 
@@ -208,17 +208,17 @@ def bibtex(paper: Paper) -> str:
     """Return a BibTeX entry; words with inner capitals are in braces, so that BibTeX keeps them."""
     arxiv = arxiv_id(paper.url)
     values = {
-        "title": re.sub(r"[^\W_]+", _protect_capitals, _latex(paper.title)),
-        "author": " and ".join(map(_latex, paper.authors)),
-        "journal": _latex(paper.journal),
-        "year": _latex(paper.year),
+        "title": re.sub(r"[^\W_]+", _protect_capitals, _escape_latex(paper.title)),
+        "author": " and ".join(map(_escape_latex, paper.authors)),
+        "journal": _escape_latex(paper.journal),
+        "year": _escape_latex(paper.year),
         "doi": paper.doi,
         "eprint": arxiv,
         "archiveprefix": "arXiv" if arxiv else "",
         "url": "" if arxiv else paper.url,
     }
     lines = [f"  {name:<13} = {{{_without_unbalanced_braces(value)}}}" for name, value in values.items() if value]
-    return f"@{'article' if paper.journal else 'misc'}{{{_key(paper)},\n" + ",\n".join(lines) + "\n}"
+    return f"@{'article' if paper.journal else 'misc'}{{{_bibtex_key(paper)},\n" + ",\n".join(lines) + "\n}"
 
 
 def apa(paper: Paper) -> str:
@@ -245,7 +245,7 @@ def cff(paper: Paper, others: Iterable[Paper] = ()) -> str:
         "cff-version": "1.2.0",
         "message": "If you use this model, please cite the paper.",
         "title": paper.title,
-        "authors": _people(paper),
+        "authors": _cff_authors(paper),
         "preferred-citation": _reference(paper),
     }
     if others:
@@ -256,14 +256,14 @@ def cff(paper: Paper, others: Iterable[Paper] = ()) -> str:
 
 def is_citable(paper: Paper) -> bool:
     """Return whether a paper has the required parts of a CITATION.cff."""
-    return bool(paper.title and _people(paper))
+    return bool(paper.title and _cff_authors(paper))
 
 
 def _reference(paper: Paper) -> dict[str, object]:
     found: dict[str, object] = {
         "type": "article" if paper.journal else "generic",
         "title": paper.title,
-        "authors": _people(paper),
+        "authors": _cff_authors(paper),
     }
     doi = re.sub(r"^(https?://(dx\.)?doi\.org/|doi:\s*)", "", paper.doi, flags=re.IGNORECASE)
     values = {
@@ -275,7 +275,7 @@ def _reference(paper: Paper) -> dict[str, object]:
     return found | {name: value for name, value in values.items() if value != ""}
 
 
-def _people(paper: Paper) -> list[dict[str, str]]:
+def _cff_authors(paper: Paper) -> list[dict[str, str]]:
     """Return the authors of a paper; the format requires them to be unique."""
     people: list[dict[str, str]] = []
     for author in paper.authors:
@@ -296,7 +296,7 @@ def _protect_capitals(match: re.Match[str]) -> str:
     return f"{{{word}}}" if re.search(r".[A-Z]", word) else word
 
 
-def _latex(text: str) -> str:
+def _escape_latex(text: str) -> str:
     return "".join(_SPECIAL.get(character, character) for character in text)
 
 
@@ -311,7 +311,7 @@ def _without_unbalanced_braces(text: str) -> str:
     return text if depth == 0 else text.replace("{", "").replace("}", "")
 
 
-def _key(paper: Paper) -> str:
+def _bibtex_key(paper: Paper) -> str:
     family = _name_parts(paper.authors[0]).get("family-names", "") if paper.authors else ""
     word = next(iter(re.findall(r"\w+", paper.title)), "")
     text = unicodedata.normalize("NFKD", f"{family}{paper.year}{word}").lower()

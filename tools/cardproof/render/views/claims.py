@@ -165,8 +165,8 @@ def model_view(
         tuple(claims),
         others,
         tuple(_facts(shown, evidence)),
-        in_order(Counter(verdict for _, verdict in shown)),
-        _values(verdicts.own),
+        count_verdicts(Counter(verdict for _, verdict in shown)),
+        _table_values(verdicts.own),
         _verdict_of_fields(shown),
         model.collections,
         link,
@@ -175,7 +175,7 @@ def model_view(
     )
 
 
-def in_order(counts: Counter[ShownVerdict]) -> tuple[tuple[ShownVerdict, int], ...]:
+def count_verdicts(counts: Counter[ShownVerdict]) -> tuple[tuple[ShownVerdict, int], ...]:
     """Return the verdicts that occur, in the order of reports, with their numbers."""
     return tuple((verdict, counts[verdict]) for verdict in SHOWN_VERDICTS if counts[verdict])
 
@@ -299,7 +299,7 @@ def _count_fact(label: str, judgement: Judgement) -> Fact:
     return Fact(label, value, unit, judgement.verdict, note, judgement.claim.kind, float(found))
 
 
-def _values(judgements: Iterable[Judgement]) -> dict[str, str]:
+def _table_values(judgements: Iterable[Judgement]) -> dict[str, str]:
     """Return what tables show: measured counts if there are any, stated values otherwise; lists are joined."""
     values: dict[str, str] = {}
     for judgement in judgements:
@@ -312,7 +312,7 @@ def _values(judgements: Iterable[Judgement]) -> dict[str, str]:
 
 
 def _verdict_of_fields(shown: Iterable[tuple[Judgement, ShownVerdict]]) -> dict[str, ShownVerdict]:
-    """Return the verdict on what :func:`_values` returns: of a list, the weakest."""
+    """Return the verdict on what :func:`_table_values` returns: of a list, the weakest."""
     marks: dict[str, ShownVerdict] = {}
     for judgement, verdict in shown:
         field = judgement.claim.field
@@ -338,18 +338,22 @@ def split_shared(models: Sequence[ModelView]) -> tuple[tuple[ClaimView, ...], tu
     if len(models) < 2:
         return (), tuple(models)
     by_key = [
-        {_key(row): row for row in model.claims if row.verdict not in ("refuted", "disputed")} for model in models
+        {_shared_part(row): row for row in model.claims if row.verdict not in ("refuted", "disputed")}
+        for model in models
     ]
     keys = [key for key in by_key[0] if all(key in rows for rows in by_key[1:])]
     shared = tuple(_merge_rows([rows[key] for rows in by_key]) for key in keys)
     own = [
-        replace(model, claims=tuple(row for row in model.claims if row.verdict == "refuted" or _key(row) not in keys))
+        replace(
+            model,
+            claims=tuple(row for row in model.claims if row.verdict == "refuted" or _shared_part(row) not in keys),
+        )
         for model in models
     ]
     return shared, tuple(own)
 
 
-def _key(row: ClaimView) -> ClaimView:
+def _shared_part(row: ClaimView) -> ClaimView:
     return replace(row, anchor="", records=(), items=tuple(("", stated) for _, stated in row.items))
 
 

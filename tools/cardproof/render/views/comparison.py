@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from cardproof.core.names import canonical_dataset, kind_of
 from cardproof.judge.card_report import ModelRow, Score
-from cardproof.judge.checks.results import points
+from cardproof.judge.checks.results import percentage_points
 
 if TYPE_CHECKING:
     from cardproof.core.types import Judgement, ShownVerdict
@@ -46,7 +46,7 @@ def top1_scores(judgements: Iterable[Judgement]) -> tuple[Score, ...]:
         if not claim.metric or claim.kind != METRIC:
             continue
         measured = judgement.verdict in ("confirmed", "refuted") and isinstance(judgement.found, int | float)
-        stated = points(claim)
+        stated = percentage_points(claim)
         value = judgement.found if measured else float(stated.value) if stated else None
         if isinstance(value, int | float) and math.isfinite(value):
             dataset = canonical_dataset(claim.dataset or "") or claim.dataset or ""

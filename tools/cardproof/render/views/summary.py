@@ -88,7 +88,7 @@ def verdict_sentence(
 
 
 def wrong_fields(models: Sequence[ModelView]) -> dict[str, int]:
-    """Return the fields of the refuted claims with the models that they are of, and the number of claims."""
+    """Return the fields of the refuted claims with their models, and the number of claims."""
     claims: dict[str, list[str]] = {}
     for model in models:
         for claim in model.refuted:

@@ -223,12 +223,12 @@ def diagram_view(diagram: Diagram | None) -> DiagramView | None:
     """Return a diagram as SVG; None for None."""
     if diagram is None:
         return None
-    panels = tuple((panel.title, _panel(panel, f"block-{n}")) for n, panel in enumerate(diagram.panels, 1))
+    panels = tuple((panel.title, _draw_panel(panel, f"block-{n}")) for n, panel in enumerate(diagram.panels, 1))
     return DiagramView(diagram.caption, panels)
 
 
-def _panel(panel: Panel, name: str) -> str:
-    drawn = [_place(box, panel.columns) for box in panel.boxes]
+def _draw_panel(panel: Panel, name: str) -> str:
+    drawn = [_place_box(box, panel.columns) for box in panel.boxes]
     arrows = [_arrow(drawn[start], drawn[end]) for start, end in panel.arrows]
     height = FIRST_ROW + max(box.y for box in panel.boxes) * ROW + BOX_HEIGHT // 2 + 2
     svg = render_layout(
@@ -244,7 +244,7 @@ def _panel(panel: Panel, name: str) -> str:
     return svg.replace("\n", "")
 
 
-def _place(box: Box, columns: int) -> PlacedBox:
+def _place_box(box: Box, columns: int) -> PlacedBox:
     column = DIAGRAM_WIDTH / columns
     x, y = (box.x + box.width / 2) * column, FIRST_ROW + box.y * ROW
     if box.kind == "sum":

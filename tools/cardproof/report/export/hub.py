@@ -13,7 +13,7 @@ from cardproof.core.secrets import masked
 from cardproof.core.types import Judgement, Place, Verdict
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, to_yaml
 from cardproof.judge.checks.data_sets import common_name
-from cardproof.judge.checks.results import points
+from cardproof.judge.checks.results import percentage_points
 from cardproof.read import Model
 from cardproof.read.cited_results import CitedSource
 from cardproof.read.hub import LISTS, TEXTS, licence_id
@@ -124,7 +124,7 @@ def _complete_result(result: Mapping, metrics: list[Node | dict[str, Any]]) -> d
 def _measured_value(judgement: Judgement) -> Any:
     """Return the measured value of a refuted metric, as a fraction if the card states one."""
     found, number = judgement.found, judgement.claim.number
-    in_percent = points(judgement.claim) if "accuracy" in judgement.claim.kind else None
+    in_percent = percentage_points(judgement.claim) if "accuracy" in judgement.claim.kind else None
     if isinstance(found, int | float) and number and in_percent and number.value < in_percent.value:
         return found / 100
     return found
@@ -186,7 +186,7 @@ def _value(judgement: Judgement) -> float | str | None:
     if judgement.verdict == "refuted":
         return judgement.found
     stated = judgement.claim.stated.strip()
-    number = points(judgement.claim) if "accuracy" in judgement.claim.kind else judgement.claim.number
+    number = percentage_points(judgement.claim) if "accuracy" in judgement.claim.kind else judgement.claim.number
     if number is None:
         return stated or None
     value = float(number.value)

@@ -24,7 +24,7 @@ _MISSING = (
     (re.compile(r"ImportError: (cannot import name '\w+' from '[\w.]+')"), "what is missing ({})"),
     (re.compile(r"FileNotFoundError: .*No such file or directory: (.+)"), "the file {}, which is missing"),
 )
-"""Errors that say what is missing, and how it is said of a block that needs the same."""
+"""Errors that say what is missing, and the words for it in the message of a block that needs the same."""
 _UNGUARDED = "before the current process has finished its bootstrapping phase"
 _STATES = {
     "skip": "was skipped",
@@ -37,8 +37,8 @@ _STATES = {
 def with_causes(outcomes: Sequence[Outcome], *, of_site: bool = True) -> list[Outcome]:
     """Return the outcomes of a page's blocks, in page order, with their causes; ``of_site``: the page has a mkdocs.yml.
 
-    A block is not run that needs a name of a block which failed or did not run, or something that is missing, as an
-    earlier block has said. Outputs that depend on such a block are not for an update.
+    A block counts as not run if it needs a name of a block that failed or did not run, or something that was missing
+    for an earlier block. Outputs that depend on such a block are not updated.
     """
     scope = Scope([outcome.block for outcome in outcomes])
     result: list[Outcome] = []

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from cardproof.snippets.compare.causes import hint_for
 from cardproof.snippets.compare.outputs import (
-    cleaned,
+    clean_output,
     close_output,
     has_decimals,
     same_kinds,
@@ -225,10 +225,10 @@ def _actual_values(stated: StatedValue, ran: BlockRun) -> Iterator[str]:
     if stated.is_top:
         own = [item for item in ran.printed if item.line <= first and item.end_line >= last][-1:]
         texts = [(item.value or "") if not stated.is_print else _text_of_printed(item, False) for item in own]
-        yield from (cleaned(text) for text in texts if text)
+        yield from (clean_output(text) for text in texts if text)
         return
     parts = [part for item in ran.printed for part in item.parts]
-    if text := cleaned("".join(text for lines, text in parts if any(first <= line <= last for line in lines))):
+    if text := clean_output("".join(text for lines, text in parts if any(first <= line <= last for line in lines))):
         yield from _runs_of_lines(text, stated.text)
 
 
@@ -407,7 +407,7 @@ def _text_of_printed(printed: Printed, console: bool) -> str:
 
 
 def _clean_output(output: str, want: str, device: str) -> str:
-    got = cleaned(output)
+    got = clean_output(output)
     return got if device == "cpu" else without_device(want, got)
 
 

@@ -116,7 +116,7 @@ def _with_joined_arrays(text: str) -> str:
     for match in _ARRAY.finditer(text):
         if match.start() < end:
             continue
-        stop = _closing(text, match.end() - 1)
+        stop = _closing_parenthesis(text, match.end() - 1)
         parts += [text[end : match.start()], _BLANKS.sub(_one_blank, text[match.start() : stop])]
         end = stop
     return "".join([*parts, text[end:]])
@@ -126,7 +126,7 @@ def _one_blank(found: re.Match[str]) -> str:
     return found["text"] or (" " if found["between"] else "")
 
 
-def _closing(text: str, start: int) -> int:
+def _closing_parenthesis(text: str, start: int) -> int:
     """Return the index after the parenthesis that closes the one at ``start``; the end of the text if none does."""
     depth = 0
     for index in range(start, len(text)):
@@ -136,7 +136,7 @@ def _closing(text: str, start: int) -> int:
     return len(text)
 
 
-def cleaned(text: str) -> str:
+def clean_output(text: str) -> str:
     """Return an output as a terminal shows it, without blanks at the ends of lines and line ends at its own end."""
     return "\n".join(line.rstrip() for line in as_shown(_BROKEN_ANSI.sub("", text)).split("\n")).rstrip("\n")
 
@@ -146,7 +146,7 @@ def as_shown(text: str) -> str:
 
     The beginning of a sequence stays: what is written next may end it.
     """
-    return "\n".join(map(_overwritten, _ANSI.sub("", text).split("\n")))
+    return "\n".join(map(_without_overwritten, _ANSI.sub("", text).split("\n")))
 
 
 def without_device(want: str, got: str) -> str:
@@ -154,7 +154,7 @@ def without_device(want: str, got: str) -> str:
     return got if "device=" in want else _DEVICE.sub("", got)
 
 
-def _overwritten(line: str) -> str:
+def _without_overwritten(line: str) -> str:
     shown = ""
     for part in line.split("\r"):
         shown = part + shown[len(part) :]
@@ -167,10 +167,10 @@ def _matches(want: str, got: str, number: SameNumber) -> bool:
     if (
         "{" in pattern
         and max(pattern.count("{"), got.count("{")) <= MOST_BRACES
-        and _glob(_with_sets(wanted), _with_sets(found), number)
+        and _matches_pattern(_with_sets(wanted), _with_sets(found), number)
     ):
         return True
-    return _glob(wanted, found, number)
+    return _matches_pattern(wanted, found, number)
 
 
 def _tokens(text: str, dots: bool = False) -> Iterator[Token]:
@@ -238,7 +238,7 @@ def _set_element(tokens: Sequence[Token]) -> tuple[Token, ...]:
     return tuple(_with_sets(inner))
 
 
-def _glob(want: Sequence[Token], got: Sequence[Token], number: SameNumber) -> bool:
+def _matches_pattern(want: Sequence[Token], got: Sequence[Token], number: SameNumber) -> bool:
     """Match a pattern: the pieces between its dots are in the output in this order, each at the first place it fits."""
     pieces: list[list[Token]] = [[]]
     dots: list[str] = []
@@ -284,7 +284,7 @@ def _same_set(want: Sequence[tuple[Token, ...]], got: Sequence[tuple[Token, ...]
     elements = [part for part in want if [token.kind for token in part] != ["any"]]
     if len(elements) != len(got) and (len(elements) == len(want) or len(elements) > len(got)):
         return False
-    fits = [[j for j, part in enumerate(got) if _glob(element, part, number)] for element in elements]
+    fits = [[j for j, part in enumerate(got) if _matches_pattern(element, part, number)] for element in elements]
     taken: dict[int, int] = {}
 
     def place(index: int, tried: set[int]) -> bool:

@@ -144,7 +144,7 @@ def _prints_when_called(node: ast.stmt) -> bool:
 
 
 def _statements_before_comment(bodies: Sequence[_Body], comment: Comment) -> tuple[tuple[tuple[int, int], ...], bool]:
-    """Return the statements of an inner body up to the one that a comment speaks of, and whether it is a function's."""
+    """Return the statements of an inner body up to the one that a comment is about, and whether it is a function's."""
     found: tuple[tuple[tuple[int, int], ...], bool] = ((), False)
     ends = -1
     for column, lines, in_function in bodies:

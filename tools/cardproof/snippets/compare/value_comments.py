@@ -1,6 +1,6 @@
 """Value comments: values beside what prints them, as in ``print(x.shape)  # torch.Size([9, 9])`` of tutorials.
 
-Nobody said that such a comment is an output. It is taken for one only if all of it is a value, beside a print or a bare
+Such a comment need not be an output. It is read as one only if all of it is a value, beside a print or a bare
 expression, and a difference is a warning.
 """
 

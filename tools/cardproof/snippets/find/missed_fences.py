@@ -51,7 +51,7 @@ def missed_fences(page: ConvertedPage) -> Iterator[MissedFence]:
         if index in covered:
             index = covered[index]
         elif match and not any(line.strip() in comment for comment in page.comments):
-            end = _closing(page, index, match["fence"], covered)
+            end = _line_after_fence(page, index, match["fence"], covered)
             yield _missed_fence(page, index, match, end is not None)
             index = end or index + 1
         else:
@@ -134,7 +134,7 @@ def _missed_directive(page: ConvertedPage, index: int, column: int, fence: str, 
     return index, "warning", message, hint, column
 
 
-def _closing(page: ConvertedPage, index: int, fence: str, covered: dict[int, int]) -> int | None:
+def _line_after_fence(page: ConvertedPage, index: int, fence: str, covered: dict[int, int]) -> int | None:
     """Return the index after the line that closes a fence; None if it is not closed before the next code."""
     for at in range(index + 1, len(page.lines)):
         if at in covered:

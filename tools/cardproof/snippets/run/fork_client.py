@@ -107,18 +107,18 @@ class ForkServer:
 
     def is_safe(self) -> bool:
         """Return whether forking is safe: with one thread after the imports."""
-        return self._greeting()["threads"] == 1  # type: ignore[no-any-return]
+        return self._receive_greeting()["threads"] == 1  # type: ignore[no-any-return]
 
     def exposes(self, reach: Reach) -> bool:
         """Return whether a page that wants these namespaces could read this process."""
-        greeting = self._greeting()
+        greeting = self._receive_greeting()
         return bool(greeting["exposed"]) and {reach, greeting["reach"]} != {"all"}
 
     def is_running(self) -> bool:
         return self._process.poll() is None
 
     def state(self) -> ServerState:
-        return ServerState(self._process.pid, **self._ask({"what": "state"}, ()))
+        return ServerState(self._process.pid, **self._request({"what": "state"}, ()))
 
     def fork(self, folder: Path, reach: Reach, network: bool) -> PageProcess:
         """Fork a process for a page, which waits for its task on the channel."""
@@ -128,7 +128,7 @@ class ForkServer:
         handed = (*(connection.fileno() for connection in theirs), their_output, their_errors, crash.fileno())
         request = {"what": "page", "folder": str(folder), "reach": reach, "network": network}
         try:
-            answer = self._ask(request, handed)
+            answer = self._request(request, handed)
         except BaseException:
             for connection in ours:
                 connection.close()
@@ -166,15 +166,15 @@ class ForkServer:
         self._process.kill()
         self._process.wait()
 
-    def _ask(self, request: dict[str, Any], descriptors: Sequence[int]) -> dict[str, Any]:
+    def _request(self, request: dict[str, Any], descriptors: Sequence[int]) -> dict[str, Any]:
         """Send a request and return the answer; an error ends the server, as its next answer would be an old one."""
         with self._lock:
             try:
-                self._greeting()
+                self._receive_greeting()
                 data = frame(request)
                 sent = socket.send_fds(self._control, [data], descriptors) if descriptors else 0
                 self._control.sendall(data[sent:])
-                answer = self._answer()
+                answer = self._receive_answer()
                 if "helpers" in answer:
                     self._supervisors.add(answer["pid"])
                 return answer
@@ -182,13 +182,13 @@ class ForkServer:
                 self._end_process()
                 raise
 
-    def _greeting(self) -> dict[str, Any]:
+    def _receive_greeting(self) -> dict[str, Any]:
         with self._lock:
             if self._hello is None:
-                self._hello = self._answer()
+                self._hello = self._receive_answer()
             return self._hello
 
-    def _answer(self) -> dict[str, Any]:
+    def _receive_answer(self) -> dict[str, Any]:
         answer: dict[str, Any] | None = received(self._control)
         if answer is None:
             reason = _last_bytes(self._log.fileno()).strip().rsplit("\n", 1)[-1][:1000]

@@ -24,7 +24,7 @@ from cardproof.snippets.run.protocol import Reach
 _SET_DUMPABLE, _DROP_BOUND, _SET_NO_NEW_PRIVS = 4, 24, 38
 _CAPABILITY_VERSION = 0x20080522
 _FILES = 0b11111
-"""The capabilities that speak of files only; those that a user does not hold are not gained."""
+"""The capabilities that concern files only; those that a user does not hold are not gained."""
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 """System calls of Landlock, the same on all architectures."""
 _VERSION, _PATH_BENEATH, _REFER, _SIGNALS = 1, 1, 1 << 13, 2

@@ -85,7 +85,7 @@ class Monitor:
             self._page.channel.sendall(protocol.frame(to_builtins(self._task, enc_hook=str)))
             next(self._script)
             while True:
-                self._step()
+                self._poll_once()
         except OverError as over:
             reason = str(over)
             self.timed_out = len(self._record.done) if isinstance(over, _TimeoutError) else None
@@ -95,7 +95,7 @@ class Monitor:
             reason = f"the connection to the page's process broke: {error.strerror or error}"
         if reason:
             with contextlib.suppress(OSError, OverError):
-                self._take_all()
+                self._read_pending_output()
             if self._record.started is not None:
                 self._schedule.ended(self._numbers[len(self._record.done)], self._reached, reason)
             self._record.fail(reason, self._stack() if reason.startswith("timeout") else self._page.crash())
@@ -113,16 +113,16 @@ class Monitor:
             anew, missing = schedule.takes_names(number)
             self._reached = 0
             record.begin()
-            compiled, flags, caught, raised = _compiled(block, 0 if anew else flags)
+            compiled, flags, caught, raised = _compile_block(block, 0 if anew else flags)
             give(("begin", index, tuple(statement.code for statement in compiled), caught, missing, anew and index > 0))
-            _expected(protocol.Began, (yield))
+            _checked_reply(protocol.Began, (yield))
             exit_line = None
             for position, statement in enumerate(compiled):
                 record.enter(statement.span)
                 about = statement.value_is_shown, statement.span, statement.replayed, statement.may_spawn
                 give(("run", position, *about), statement.code)
                 how, ran = yield
-                _expected(protocol.Ran, (how, ran))
+                _checked_reply(protocol.Ran, (how, ran))
                 record.leave(ran)
                 if how == _EXITED and block.options.expect_error is None and not statement.states_error:
                     exit_line = statement.span[1]
@@ -133,21 +133,21 @@ class Monitor:
                 if exit_line:
                     break
             give(("end",))
-            warnings = _expected(protocol.Ended, (yield)).warnings
+            warnings = _checked_reply(protocol.Ended, (yield)).warnings
             record.end(raised, warnings, exit_line)
             schedule.ended(number, self._reached, raised.error, exits=exit_line is not None)
         give(("finish",))
-        self._threads = _expected(protocol.Finished, (yield)).threads
+        self._threads = _checked_reply(protocol.Finished, (yield)).threads
         self._until = time.monotonic() + _EXIT_SECONDS
         give(("exit",))
         yield
 
-    def _step(self) -> None:
+    def _poll_once(self) -> None:
         most = 0.001 if self._orders.replied else _TICK
         patience = max(0.0, min(most, self._deadline() - time.monotonic()))
         ready = {descriptor for descriptor, _ in self._poll.poll(patience * 1000)}
         for stream, pipe in enumerate(self._page.pipes, 1):
-            if pipe in ready and not self._take(stream, pipe, _AT_ONCE):
+            if pipe in ready and not self._read_pipe(stream, pipe, _AT_ONCE):
                 self._poll.unregister(pipe)
         lifeline, channel, order = (descriptor in ready for descriptor in self._connections)
         if lifeline:
@@ -155,12 +155,12 @@ class Monitor:
         if channel or lifeline:
             self._read_channel()
         if order and not self._orders.receive():
-            raise self._closed()
+            raise self._closed_error()
         if reply := self._orders.reply():
-            self._take_all()
+            self._read_pending_output()
             self._script.send(reply)
         if lifeline:
-            raise OverError(self._ending())
+            raise OverError(self._describe_end())
         self._keep_limits()
 
     def _deadline(self) -> float:
@@ -172,7 +172,7 @@ class Monitor:
 
     # what arrives
 
-    def _take(self, stream: int, pipe: int, most: int) -> bool:
+    def _read_pipe(self, stream: int, pipe: int, most: int) -> bool:
         """Read from a pipe; return False at its end."""
         with contextlib.suppress(BlockingIOError):
             while most > 0:
@@ -183,11 +183,11 @@ class Monitor:
                 self._record.write(stream, data)
         return True
 
-    def _take_all(self) -> None:
+    def _read_pending_output(self) -> None:
         """Read the output that was written before the last message; no more, as other processes may go on writing."""
         for stream, pipe in enumerate(self._page.pipes, 1):
             waiting = fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4)
-            self._take(stream, pipe, struct.unpack("i", waiting)[0])
+            self._read_pipe(stream, pipe, struct.unpack("i", waiting)[0])
 
     def _read_channel(self) -> None:
         """Handle the notes that have arrived, and acknowledge each."""
@@ -198,9 +198,9 @@ class Monitor:
         except ConnectionResetError:
             data = b""
         if not data:
-            raise self._closed()
+            raise self._closed_error()
         for note in self._frames.feed(data):
-            self._take_all()
+            self._read_pending_output()
             match note:
                 case protocol.PictureShown(name, png):
                     self._record.picture(name, png)
@@ -208,10 +208,10 @@ class Monitor:
                     self._replaced = program
             self._page.channel.sendall(protocol.ACKNOWLEDGED)
 
-    def _closed(self) -> OverError:
+    def _closed_error(self) -> OverError:
         if self._status is None and is_readable(self._page.lifeline, _MOMENT):
             self._read_status()
-        return OverError(self._ending())
+        return OverError(self._describe_end())
 
     def _read_status(self) -> None:
         """Read the wait status of the page's process; there is none if its supervisor was killed from outside."""
@@ -233,7 +233,7 @@ class Monitor:
 
     # how it ends
 
-    def _ending(self) -> str:
+    def _describe_end(self) -> str:
         """Describe how the page's process has ended; empty if it had finished."""
         if self._record.is_complete:
             return ""
@@ -287,7 +287,7 @@ class Monitor:
         return descendants(self._page.supervisor)[self._page.helpers :]
 
 
-def _compiled(
+def _compile_block(
     block: Block, flags: int
 ) -> tuple[tuple[Statement, ...], int, list[tuple[str, str, str, int]], protocol.Ran]:
     """Return a block's statements, the ``__future__`` flags after it, its warnings, and why it does not compile.
@@ -305,8 +305,8 @@ def _compiled(
     return compiled, flags, [(str(w.message), w.category.__name__, w.filename, w.lineno) for w in caught], raised
 
 
-def _expected(kind: Any, reply: tuple[int, Any]) -> Any:
-    """Return a reply of this kind that says of an exception what the page's process said before it described it."""
+def _checked_reply(kind: Any, reply: tuple[int, Any]) -> Any:
+    """Return the message of a reply, which must be of this kind and describe an exception only if one was raised."""
     raised, message = reply
     if not isinstance(message, kind) or bool(raised) != (getattr(message, "error", None) is not None):
         raise protocol.BrokenChannelError("a message out of turn")

@@ -65,7 +65,7 @@ def run_page(channel_number: int, orders: int, output: int, errors: int, crash: 
     task = convert(received(channel), Task)
     orders, crash = move_up(orders), move_up(crash)
     notes = Notes(channel, orders, task.nonce)
-    _settle(task)
+    _enter_environment(task)
     faulthandler.enable(crash)
     if STACK_SIGNAL:
         faulthandler.register(STACK_SIGNAL, crash)
@@ -81,7 +81,7 @@ class Notes:
         self._orders = orders
         self._nonce = nonce
         self._lock = threading.RLock()
-        os.register_at_fork(after_in_child=self._abandon)
+        os.register_at_fork(after_in_child=self._close_descriptors)
 
     def send(self, note: Note) -> None:
         """Send a note and wait for its acknowledgement; end the process if the channel is gone."""
@@ -97,8 +97,8 @@ class Notes:
             except OSError:
                 os._exit(CHANNEL_LOST)
 
-    def _abandon(self) -> None:
-        """Close what a process that the code forked has no use for."""
+    def _close_descriptors(self) -> None:
+        """Close the descriptors that a process forked by the code does not need."""
         if self._channel is not None:
             for descriptor in (self._channel, self._orders):
                 with contextlib.suppress(OSError):
@@ -107,7 +107,7 @@ class Notes:
         self._lock = threading.RLock()
 
 
-def _settle(task: Task) -> None:
+def _enter_environment(task: Task) -> None:
     """Replace the environment, folder and limits of the forking process by those of the page."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -192,7 +192,7 @@ class Page:
     def enter(self, order: Order, _: None = None) -> dict[str, Any]:
         """Prepare what an order says; return the names that its code sees."""
         if order[0] == "begin":
-            self._begin(*order[1:])
+            self._begin_block(*order[1:])
         elif order[0] == "run":
             self._value, self._value_is_shown, self._may_spawn = None, order[2], order[5]
             refusals.begin()
@@ -214,7 +214,7 @@ class Page:
             return Finished(sum(not thread.daemon for thread in others))
         _, number, _, span, is_replayed, _ = order
         value = self._value if self._value is None else self._value[: self._task.output_bytes + 1]
-        parts = self._parts(span)
+        parts = self._printed_parts(span)
         if error is None:
             if is_replayed:
                 self._replay(self._codes[number])
@@ -223,7 +223,7 @@ class Page:
         described = describe(error, self._sources, self._block, span)
         return Ran(value, *described, parts, refusals.cause(error), refusals.refused, refusals.random_weights)
 
-    def _parts(self, span: Span) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def _printed_parts(self, span: Span) -> tuple[tuple[tuple[int, ...], str], ...]:
         """Return what the statement printed, by the block's lines; nothing if all came from its only line."""
         block, parts = self._block, self._streams.take_output()
         if block is None or not parts:
@@ -233,7 +233,7 @@ class Page:
         single = span[0] == span[1]
         return () if single and all(set(lines) <= {span[0]} for lines, _ in by_line) else by_line
 
-    def _begin(
+    def _begin_block(
         self,
         index: int,
         codes: Sequence[CodeType],

@@ -8,7 +8,7 @@ That a statement has ended is not believed because a message says so: code of th
 can find and call whatever sends it. The runner asks the kernel. All code of the page, and all helpers, which that code
 may have replaced, are called by ``follow_orders`` through functions of C, so deeper on the main thread's stack than its
 own wait for the next order. A reply counts once the kernel shows the main thread in that wait: at the depth that it had
-before any code of the page ran, and asking for as many bytes as the order before said, a number drawn for this order.
+before any code of the page ran, and asking for as many bytes as the previous order named, a number drawn at random.
 A message from inside a statement, from a thread, or from another process does not change what the kernel shows.
 """
 
@@ -56,7 +56,7 @@ _CREDENTIALS = struct.Struct("3i")
 _PATIENCE = 20.0
 """Seconds that a main thread gets from its reply to its wait: other threads may hold the interpreter."""
 _FIRST_PATIENCE = 1.0
-"""The same before any code of the page ran; after it, the system is taken for one that does not show the wait."""
+"""The same before any code of the page ran; after it, the system counts as one that does not show the wait."""
 _TOLERANCE = 256
 """Bytes of the stack: the C library uses some more once there are threads; code of the page needs 400 and more."""
 _AT_ONCE = 10
@@ -234,9 +234,9 @@ class Frames:
 
 
 def call_untraced(action: Callable[[], NoReturn]) -> NoReturn:
-    """Do something that ends the process, where no trace function sees it, which could change its variables.
+    """Call a function that ends the process, unseen by trace functions, which could change its variables.
 
-    Python does not trace inside of a trace function, except for what it is told to (``sys.call_tracing``).
+    Python does not trace inside of a trace function, except by ``sys.call_tracing``.
     """
 
     def begin(*_: object) -> NoReturn:

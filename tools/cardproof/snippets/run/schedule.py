@@ -1,6 +1,6 @@
 """Schedule: which blocks of a page run, one after another, and why others do not.
 
-A reader who comes to a block has run all blocks before it. Where one of them did not run here, the names that it would
+A reader who runs a block has run all blocks before it. If one of them did not run here, the names that it would
 have bound or changed do not have the reader's values, whatever an earlier block gave them. They are unbound, and blocks
 that read them do not run.
 """
@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 
 from cardproof.snippets.names import Uses, uses_of, uses_of_text
-from cardproof.snippets.run.statements import FILTERS, parsed
+from cardproof.snippets.run.statements import FILTERS, parse_statements
 from cardproof.snippets.types import Block, BlockRun
 
 CHEAP = 5.0
@@ -92,7 +92,7 @@ class Schedule:
 
 
 def is_expected(error: str, expected: str) -> bool:
-    """Return whether an exception is of the class that a block expects; an empty text stands for any."""
+    """Return whether an exception is of the class that a block expects; an empty text means any class."""
     name = error.split(":")[0].strip()
     return not expected or expected.split(".")[-1] == name.split(".")[-1]
 
@@ -102,7 +102,7 @@ def uses_of_code(block: Block) -> tuple[Uses, ...]:
     with FILTERS, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return uses_of(parsed(block))
+            return uses_of(parse_statements(block))
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return uses_of_text(block.code)
 
@@ -152,7 +152,7 @@ class Scope:
                     self._bound.pop(name, None)
 
     def reads_earlier(self, indexes: Iterable[int]) -> bool:
-        """Return whether one of these blocks, up to the first that begins anew, reads a name that has a value now."""
+        """Return whether one of these blocks, up to the first without earlier names, reads a name with a value."""
         for index in indexes:
             if self._fresh[index]:
                 return False

@@ -82,7 +82,7 @@ def statements(block: Block, flags: int) -> tuple[tuple[Statement, ...], int]:
     return tuple(found), flags
 
 
-def parsed(block: Block) -> list[ast.stmt]:
+def parse_statements(block: Block) -> list[ast.stmt]:
     """Return the syntax trees of a block's statements, in the same order. Raises SyntaxError."""
     return [node for text, first, *_ in _pieces_of_code(block) for node in _parse_piece(text, first, block, 0)]
 

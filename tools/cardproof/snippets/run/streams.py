@@ -62,10 +62,10 @@ class Streams:
         os.close(nothing)
         for name, descriptor in (("stdout", 1), ("stderr", 2)):
             raw = _Output(descriptor, "w", closefd=False)
-            raw.announce = self._switch
+            raw.announce = self._switch_stream
             strictness = "backslashreplace" if descriptor == 2 else "strict"
             stream = _Text(io.BufferedWriter(raw), "utf-8", strictness, line_buffering=True)
-            stream.note = self._note if descriptor == 1 else lambda _: None
+            stream.note = self._note_text if descriptor == 1 else lambda _: None
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)
         sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), "utf-8")
@@ -97,7 +97,7 @@ class Streams:
         self._parts, self._size = [], 0
         return parts
 
-    def _note(self, text: str) -> None:
+    def _note_text(self, text: str) -> None:
         self._size += len(text)
         if self._size > MOST_NOTED or len(self._parts) > MOST_PARTS:
             self._parts, self._size = [], MOST_NOTED
@@ -113,7 +113,7 @@ class Streams:
             self._parts.append((place, []))
         self._parts[-1][1].append(text)
 
-    def _switch(self, descriptor: int) -> None:
+    def _switch_stream(self, descriptor: int) -> None:
         if self._last not in (None, descriptor):
             self._settle()
         self._last = descriptor
