@@ -207,11 +207,11 @@ def load_classifier(name: str | None = None, *, weights: Path | None = None, dev
     if stated is not None and weights is not None:
         if stated.model != entry.architecture:
             raise UnreadableWeights(weights, f"is for {stated.model}, not for {entry.name}", "leave the model out")
-        return _load_stated(weights.expanduser(), stated, device, _stamp(weights))
-    return _load(entry, weights, device, _stamp(weights))
+        return _load_stated(weights.expanduser(), stated, device, _state_of_file(weights))
+    return _load(entry, weights, device, _state_of_file(weights))
 
 
-def _stamp(weights: Path | None) -> object:
+def _state_of_file(weights: Path | None) -> object:
     """The state of a file of weights; a file that has changed is loaded again."""
     found = weights.expanduser() if weights else None
     return (found.stat().st_mtime_ns, found.stat().st_size) if found and found.is_file() else None

@@ -139,9 +139,9 @@ def evaluate_(
         file = _local_file(entry, weights, world)
         stated = read_metadata(file)
         published = entry.preprocessing if stated is None else stated.preprocessing
-        preprocessing, changes = _changed(published, crop, size)
+        preprocessing, changes = _with_changes(published, crop, size)
         if images is None:
-            images = _open_own(entry, file, stated, str(data), part)
+            images = _open_user_images(entry, file, stated, str(data), part)
         if stated and stated.classes != images.classes:
             raise click.UsageError(f"the weights in {file.name} know other classes than those of {images.info.name}")
         images.transform = evaluation_transform(preprocessing)
@@ -149,7 +149,7 @@ def evaluate_(
         if int8:
             place = None if data is None else Path(data)
             training = (
-                _open_own(entry, file, stated, str(data), "train")
+                _open_user_images(entry, file, stated, str(data), "train")
                 if own
                 else open_dataset(images.info.name, place, split="train")
             )
@@ -185,7 +185,7 @@ def evaluate_(
             _list_undecodable(trouble, output, partial)
             context.exit(1)
         if world.rank == 0:
-            _finish(result, output, partial, as_json)
+            _write_and_print(result, output, partial, as_json)
 
 
 def _local_file(entry: Entry, weights: Path | None, world: World) -> Path:
@@ -201,7 +201,7 @@ def _local_file(entry: Entry, weights: Path | None, world: World) -> Path:
     return file
 
 
-def _changed(
+def _with_changes(
     preprocessing: Preprocessing, crop: float | None, size: int | None
 ) -> tuple[Preprocessing, tuple[str, ...]]:
     """The preprocessing with another crop and size, and what differs from the published one."""
@@ -216,7 +216,7 @@ def _changed(
     return replace(preprocessing, crop_pct=crop, input_size=(channels, *other)), tuple(changes)
 
 
-def _open_own(entry: Entry, file: Path, stated: Metadata | None, data: str, split: Split) -> ImageSet:
+def _open_user_images(entry: Entry, file: Path, stated: Metadata | None, data: str, split: Split) -> ImageSet:
     """The user's own images, with the classes of the weights."""
     from res2next.datasets import find_dataset, open_dataset
     from res2next.datasets.folder import PREFIX
@@ -274,7 +274,7 @@ def _list_undecodable(trouble: UndecodableImages, output: Path | None, partial: 
     click.secho(f"error: {count}{kept}", err=True, fg="red", bold=True)
 
 
-def _finish(result: Evaluation, output: Path | None, partial: Path | None, as_json: bool) -> None:
+def _write_and_print(result: Evaluation, output: Path | None, partial: Path | None, as_json: bool) -> None:
     """Write and print the result, then delete the partial results."""
     from res2next.evaluation.partial_results import forget_results
     from res2next.files import write_atomic
@@ -312,8 +312,8 @@ def _lines(result: Evaluation) -> Iterator[tuple[str, str]]:
         yield "classes", f"images of {result.classes_with_images:,} of {len(result.classes):,} classes"
     if result.changes:
         yield "note", f"not the published way of evaluating: {', '.join(result.changes)}"
-    yield "top-1", _share(result.top1, result.images, result.top1_interval)
-    yield "top-5", _share(result.top5, result.images, result.top5_interval)
+    yield "top-1", _percent_with_interval(result.top1, result.images, result.top1_interval)
+    yield "top-5", _percent_with_interval(result.top5, result.images, result.top5_interval)
     yield "loss", f"{result.loss:.4f}"
     yield "calibration error", _calibration(result)
     if smoothing := _label_smoothing(result):
@@ -351,7 +351,7 @@ def _label_smoothing(result: Evaluation) -> float:
     return load_recipe(entry.recipe).label_smoothing if published and entry.recipe else 0.0
 
 
-def _share(count: int, images: int, interval: tuple[float, float]) -> str:
+def _percent_with_interval(count: int, images: int, interval: tuple[float, float]) -> str:
     low, high = (100 * bound for bound in interval)
     return f"{100 * count / images:.2f} % ({count:,} of {images:,}; 95 % interval {low:.1f} to {high:.1f})"
 

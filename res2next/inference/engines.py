@@ -49,23 +49,23 @@ def choose_engine(wanted: str, device: str = "cpu") -> Engine:
     if wanted not in CHOICES:
         raise ValueError(f"{wanted!r} is not an engine: choose {', '.join(CHOICES)}")
     if wanted == "auto":
-        found = [engine for engine in EXPORTING if device == "cpu" and not _missing(engine)]
+        found = [engine for engine in EXPORTING if device == "cpu" and not _missing_packages(engine)]
         return found[0] if found else "torch"
     for engine in EXPORTING:
         if engine == wanted:
-            _require(engine, device)
+            _require_engine(engine, device)
             return engine
     return "torch"
 
 
-def _missing(engine: Engine) -> list[str]:
+def _missing_packages(engine: Engine) -> list[str]:
     return [name for name in ("onnx", engine) if importlib.util.find_spec(name) is None]
 
 
-def _require(engine: Engine, device: str) -> None:
+def _require_engine(engine: Engine, device: str) -> None:
     if engine not in EXPORTING:
         raise ValueError(f"{engine!r} is not an engine of exported networks: choose {' or '.join(EXPORTING)}")
-    if missing := _missing(engine):
+    if missing := _missing_packages(engine):
         packages = f"package{'s' if len(missing) > 1 else ''} {' and '.join(missing)}"
         raise EngineNotAvailable(f"the engine {engine} needs the {packages}: pip install 'cardproof[export]'")
     if device != "cpu":
@@ -104,7 +104,7 @@ class Exported(nn.Module):
             ValueError: the network is not in float32, or the engine is not one of these.
         """
         super().__init__()
-        _require(engine, "cpu")
+        _require_engine(engine, "cpu")
         self.model: nn.Module | None = None
         self.register_buffer("content", None)  # a buffer, so that the state dict tells networks apart
         if isinstance(model, bytes):

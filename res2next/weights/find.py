@@ -57,7 +57,7 @@ def local_weights(entry: Entry, given: Path | None = None) -> Path | None:
         place = Path(named).expanduser()
         # one variable for all models: it may name another model's file, or a folder without this one's
         elsewhere = place.is_dir() and not (place / entry.weights.file).is_file()
-        if not elsewhere and (place.name == entry.weights.file or _owner(place.name) is None):
+        if not elsewhere and (place.name == entry.weights.file or _entry_of_file(place.name) is None):
             return _explicit_file(entry, place, origin=f" ({ENVIRONMENT_VARIABLE})")
     if entry.weights.url is None:
         return _bundled_file(entry)
@@ -171,7 +171,7 @@ def _explicit_file(entry: Entry, place: Path, *, origin: str) -> Path:
             f"there is no file {path}{origin}",
             f"give a file of weights, or a folder that holds {weights.file}",
         )
-    owner = _owner(path.name)
+    owner = _entry_of_file(path.name)
     if path.name == weights.file:
         advice = f"fetch {weights.file} again, or give weights of your own another name"
         verify(path, weights, description=str(path), advice=advice)
@@ -190,6 +190,6 @@ def _bundled_file(entry: Entry) -> Path:
     return path
 
 
-def _owner(file: str) -> Entry | None:
+def _entry_of_file(file: str) -> Entry | None:
     """The entry of the registry with this file name."""
     return next((entry for entry in ENTRIES if entry.weights.file == file), None)

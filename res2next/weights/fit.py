@@ -28,7 +28,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
         UnreadableWeights: no tensors can be read from the file.
         UnfitWeights: they do not fit; the message names the architecture that they fit, if there is one.
     """
-    stored = _adapt(read_state_dict(path), network)
+    stored = _adapted_state(read_state_dict(path), network)
     _load(network, stored, path, stored)
 
 
@@ -43,7 +43,7 @@ def load_pretrained(network: nn.Module, path: Path, classes: int) -> None:
     result of the same image in red, green and blue.
     """
     own = network.state_dict()
-    stored = _adapt(read_state_dict(path), network)
+    stored = _adapted_state(read_state_dict(path), network)
     state = dict(stored)
     head = {name: tensor for name, tensor in own.items() if name.startswith("fc.")}
     published_head = "fc.weight" in stored and stored["fc.weight"].shape[:1] == (classes,)
@@ -64,7 +64,7 @@ def _load(network: nn.Module, state: dict[str, Tensor], path: Path, stored: dict
     network.load_state_dict(state, strict=True)
 
 
-def _adapt(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+def _adapted_state(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
     """The state dict without projections that a DLA does not have, and with the head in the network's shape."""
     from res2next.dla import Tree
 
@@ -111,7 +111,7 @@ def _advice(stored: dict[str, Tensor]) -> str:
     for entry in ENTRIES:
         with torch.device("meta"):
             candidate = build(entry, num_classes=classes, in_chans=channels)
-        if not _differences(_adapt(stored, candidate), candidate):
+        if not _differences(_adapted_state(stored, candidate), candidate):
             fitting.append(entry)
     if len(fitting) != 1:
         return "give the weights of this architecture; res2next.list_models() names all that are known"

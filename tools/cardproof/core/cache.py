@@ -186,7 +186,7 @@ def open_cache() -> Cache | None:
 
 
 def _is_own(path: Path) -> bool:
-    """Return whether nobody but this user can have written a file, or there is none yet. Raises OSError."""
+    """Return whether only this user can have written a file, or it does not exist yet. Raises OSError."""
     if os.name != "posix" or not path.exists():
         return True
     state = path.stat()

@@ -68,7 +68,7 @@ def digest_of_package(folder: Path) -> str:
 
 
 def digest_of_data(data: Any) -> str:
-    """Return ``sha256:…`` of plain data, whatever the order of its keys."""
+    """Return ``sha256:…`` of plain data; the order of its keys does not count."""
     text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 

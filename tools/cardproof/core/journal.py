@@ -1,4 +1,4 @@
-"""Files are written all or none, whatever ends the process: a journal states what the next command has to finish.
+"""Writes all files or none, even if the process is killed: a journal states what the next command has to finish.
 
 All new contents are written into temporary files first, which are then renamed. What is to be renamed is in a journal
 in the user's cache, never in a checkout, which may come from a stranger. A process that is killed before all temporary

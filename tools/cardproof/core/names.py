@@ -104,7 +104,7 @@ _OF_SOURCES = frozenset(
         "fused", "merged", "deploy", "deployed",
     }
 )  # fmt: skip
-"""Words in brackets behind a value that say where it comes from, or that it is of the merged form, which is tried."""
+"""Words in brackets after a value that name its source, or the merged form of the network, which is tried."""
 _SIZE = re.compile(r"@?\d{3,4}(?:²|\^2|\s?[x×]\s?\d{3,4})?(?:px)?")
 _LONGEST = 200
 """Characters of a field's name; a longer one is text and is not looked at."""

@@ -46,7 +46,7 @@ SURE_DIGITS = 3
 _SI = {"k": 3, "m": 6, "g": 9, "t": 12}
 _BINARY = {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 MULTIPLY_ADDS = ("macs", "mac", "madds", "multiply-adds", "mult-adds")
-"""Units of a count that are multiply-adds whatever the field calls them."""
+"""Units of a count that are multiply-adds, even if the field says otherwise."""
 _UNITS_OF = {
     "flops": ("flops", "flop", *MULTIPLY_ADDS, "ops"),
     "parameters": ("params", "parameters", "param"),

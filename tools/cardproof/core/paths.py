@@ -39,7 +39,7 @@ def show_path(path: Path) -> str:
 def in_repository(file: str) -> str | None:
     """Return a file's path from the root of the repository (or the working directory) with ``/``; None outside of it.
 
-    Services use these paths, whatever folder a tool runs in.
+    Services use these paths; the folder in which a tool runs does not count.
     """
     here = Path.cwd()
     root = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)

@@ -156,7 +156,7 @@ def _occupy_closed_stream(number: int, flags: int) -> None:
 
 
 def write_data(text: str) -> None:
-    """Print a text for other tools: UTF-8, whatever the terminal. Names of files that are not text get escapes."""
+    """Print a text for other tools, always in UTF-8. Names of files that are not text get escapes."""
     data = text.encode("utf-8", "backslashreplace")
     if isinstance(sys.stdout, Terminal):
         sys.stdout.write_bytes(data)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cardproof.read.models import Model
 
 MAX_CODE = 2 * 1024 * 1024
-"""Largest size in bytes of a source file that is parsed; nobody writes a larger one by hand."""
+"""Largest size in bytes of a source file that is parsed; larger ones are generated."""
 MAX_INCLUDES = 100
 
 _INCLUDE = re.compile(r"\{%-? ?include ['\"]([^'\"\n%]{1,200})['\"]")
@@ -170,7 +170,7 @@ def _weights_paths(model: Model, given: Path | None) -> Iterator[Path]:
 
 
 def _code_paths(model: Model) -> Iterator[tuple[Path, Path, int | None]]:
-    """Yield the folder, the path and the line where the file of a model's ``Code`` may be.
+    """Yield the folder, the path and the line that a model's ``Code`` may mean.
 
     Below the card's folder, the longest path first; then in the card's repository, unless the link is to a fixed
     version, which may differ from the working tree.
@@ -301,7 +301,7 @@ def repository_root(folder: Path) -> Path | None:
 
 
 def _possible_paths(folder: Path, name: str) -> Iterator[Path]:
-    """Yield where a path of the repository may lead: from the folder of the index, and from each above it."""
+    """Yield the files that a path of the repository may mean: below the folder of the index, and below each parent."""
     top = repository_root(folder.absolute())
     here = Path.cwd()
     if top is None:

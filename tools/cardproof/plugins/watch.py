@@ -206,7 +206,7 @@ def _end_render(child: subprocess.Popen[bytes]) -> None:
 
 
 def _zoo_folders(zoo: str) -> tuple[Path, ...]:
-    """Return the folders with the sources of a zoo; none if it is installed, since nobody edits it there."""
+    """Return the folders with the sources of a zoo; none for an installed zoo, which is not edited."""
     module = BUILT_IN.get(zoo, zoo).rpartition(":")[0]
     if module.endswith(".py"):
         return (Path(module).parent,)

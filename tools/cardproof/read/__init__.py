@@ -105,7 +105,7 @@ class Reading(Struct):
 def read_cards(paths: Iterable[Path], *, root: Path | None = None) -> Reading:
     """Read the given files and folders.
 
-    A folder stands for its Markdown files, its ``model-index.yml``, and the YAML and CSV files below it that hold
+    A folder means its Markdown files, its ``model-index.yml``, and the YAML and CSV files below it that hold
     models. A Markdown page that an index imports is a card of its own.
     ``root`` bounds what is read, and what an index may import; without it, that is each path's own folder, or the
     working directory if it lies inside, and a link that is given itself may lead anywhere. Raises InputError for a path

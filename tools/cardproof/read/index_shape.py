@@ -338,7 +338,7 @@ def _is_empty(node: Node) -> bool:
 
 
 def end_of(node: Node) -> int:
-    """Return where the last value below a node ends."""
+    """Return the end of the last value below a node."""
     if isinstance(node, Sequence) and node.items:
         return end_of(node.items[-1])
     if isinstance(node, Mapping) and node.entries:

@@ -1,4 +1,4 @@
-"""What cards state, whatever their form: models, the tables that they stand in, and each value as a claim."""
+"""What cards of any form state: models, the tables that contain them, and each value as a claim."""
 
 from __future__ import annotations
 

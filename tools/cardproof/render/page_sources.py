@@ -89,7 +89,7 @@ def config_of(path: Path, root: Path) -> Path | None:
 
 
 def _plain_page(path: Path, file: str, text: str, policy: Policy) -> Page:
-    """Return a page that is not rendered from a template; its includes are found from where its site finds them."""
+    """Return a page that is not rendered from a template; its includes are found in the folders of its site."""
     base = policy.config.parent if policy.config else path.parent
     return Page(file, text, base, folder=path.parent)
 

@@ -324,7 +324,7 @@ def run_blocks(
 
 
 def _run_job(job: Job, runner: Runner) -> tuple[BlockRun, ...]:
-    """Return the runs of a job's blocks; whatever happens, each has one."""
+    """Return the runs of a job's blocks: one for each, even after an error."""
     from cardproof.snippets.run.runner import RunnerError
 
     try:

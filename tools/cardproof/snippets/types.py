@@ -115,7 +115,7 @@ class BlockRun(Struct, frozen=True):
     """The run of one block."""
 
     ended: bool
-    """The block ended with its own message; without it, it failed, whatever the exit status."""
+    """The block ended with its own message; without it, it failed with any exit status."""
     printed: tuple[Printed, ...]
     error: str | None = None
     """Class name and message of an exception, or what ended the process: a signal, a limit, an unexpected exit."""

@@ -55,7 +55,7 @@ def bundled_network(name: str) -> tuple[str, str] | None:
 def read_names(path: Path) -> NameTable:
     """Read a YAML mapping from cards' names, in which ``*`` and ``?`` stand for any characters, to the zoo's names.
 
-    A name without a value is the zoo's name too, whatever later lines state. Raises InputError, with file, line and
+    A name without a value is the zoo's name too, and later lines do not count. Raises InputError, with file, line and
     column, if the file cannot be read or does not have that form.
     """
     tree = read_yaml_file(path)

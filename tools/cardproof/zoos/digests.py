@@ -62,7 +62,7 @@ def network_digests(spec: str, names: Iterable[str]) -> dict[str, str]:
 def must_ask_zoo(spec: str) -> bool:
     """Return whether each build asks a custom zoo, so that nothing can be known to be unchanged without it.
 
-    It is asked if its source defines something called ``digest``, until it turns out that the zoo has no such method.
+    It is asked if its source defines something called ``digest``, until it answers that it has no such method.
     Raises ZooError.
     """
     if not any(map(_defines_digest, source_files(spec))):

@@ -97,7 +97,7 @@ def _has_multiply_adds(context: Context) -> bool:
 
 
 def name_map(context: Context) -> str:
-    """Return where the zoo's name of a model comes from."""
+    """Return the name map that gave the zoo's name of a model, in words."""
     return "name map of --names" if context.settings.names else "built-in name map"
 
 

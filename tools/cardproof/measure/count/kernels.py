@@ -255,7 +255,7 @@ _WITHOUT_PRODUCTS = {
 def recorder_of(kernel: str) -> Recorder | None:
     """Return the function that records a kernel, named ``namespace::name``; None if it multiplies no matrices.
 
-    An operation of another package may multiply, whatever its name, and is named as not counted.
+    An operation of another package may multiply, even if its name does not say so, and is named as not counted.
     """
     space, _, name = kernel.partition("::")
     name = name.rstrip("_") or name

@@ -261,7 +261,7 @@ def _matches_pattern(want: Sequence[Token], got: Sequence[Token], number: SameNu
 
 
 def _possible_starts(dots: str, at: int, last: int, got: Sequence[Token], *, is_last: bool) -> Iterator[int]:
-    """Yield where a piece may begin, up to ``last``, after these dots at ``at``; the last piece ends the output."""
+    """Yield the possible starts of a piece, up to ``last``, after dots at ``at``; the last piece ends the output."""
     end = len(got)
     for start in range(max(at, last) if is_last else at, (last if dots else min(last, 0)) + 1):
         after_line = start > at and (got[start - 1].text == "\n" or (is_last and start == end))

@@ -104,7 +104,7 @@ def _signal(pids: set[int], number: signal.Signals) -> None:
 
 
 def remove_folder(folder: Path) -> bool:
-    """Remove a folder that no process uses any more, whatever was done to it, and return whether it is gone.
+    """Remove a folder that no process uses any more, also with changed permissions, and return whether it is gone.
 
     Links are removed and not followed, closed folders are opened, and any depth is one loop with one descriptor.
     """

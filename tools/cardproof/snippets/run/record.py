@@ -32,7 +32,7 @@ _LONGEST = 500
 
 
 class OverError(Exception):
-    """The page is over: above a limit, or ended; the message is the reason, and empty if it finished."""
+    """The page has ended, or is above a limit; the message is the reason, and empty if it finished."""
 
 
 class _Running(Struct):

@@ -1,4 +1,4 @@
-"""Streams: standard output and error of a page's process, in order, and flushed whatever the code did to them."""
+"""Streams: standard output and error of a page's process, in order, and flushed even if the code closed them."""
 
 from __future__ import annotations
 
