@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -217,14 +217,14 @@ def _state_of_file(weights: Path | None) -> object:
     return (found.stat().st_mtime_ns, found.stat().st_size) if found and found.is_file() else None
 
 
-@cache
+@lru_cache(maxsize=4)
 def _load_stated(weights: Path, stated: Metadata, device: str, stamp: object) -> Classifier:
     network = create_model(stated.model, num_classes=len(stated.classes))
     load_weights(network, weights)
     return Classifier(network.eval().to(device), stated.preprocessing, stated.classes)
 
 
-@cache
+@lru_cache(maxsize=4)
 def _load(entry: Entry, weights: Path | None, device: str, stamp: object) -> Classifier:
     network = create_model(entry.name, pretrained=True, weights=weights).eval().to(device)
     return Classifier(network, entry.preprocessing, find_dataset(entry.dataset).classes)

@@ -8,7 +8,7 @@ from typing import Any
 from cardproof.core.types import Finding, Fix, Judgement, Place
 from cardproof.judge.card_report import CardLists, CardReport, claim_row, statement
 from cardproof.read.models import make_claim
-from cardproof.report.run import Run
+from cardproof.report.finished_run import Run
 
 
 def run_of(*findings: Finding, judgements: tuple[Judgement, ...] = (), blocks: tuple[dict, ...] = ()) -> Run:

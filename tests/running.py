@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cardproof.snippets.pages import Page, Policy, page_blocks, run_blocks
+from cardproof.snippets.run.page_runner import Job, Runner
 from cardproof.snippets.run.processes import descendants
-from cardproof.snippets.run.runner import Job, Runner
+from cardproof.snippets.run_pages import Page, Policy, page_blocks, run_blocks
 from cardproof.snippets.types import Block, BlockRun, Limits, Options, Printed
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from cardproof.report.run import Run
+    from cardproof.report.finished_run import Run
 
 ONE_JOB = MeasureOptions(jobs=1)
 

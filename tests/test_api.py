@@ -17,7 +17,7 @@ from sites import ONE_JOB, write_site
 import cardproof
 from cardproof.commands.cli import cardproof as program
 from cardproof.core.settings import load_settings
-from cardproof.render.reference import reference_pages
+from cardproof.render.reference_pages import reference_pages
 
 PAGE = reference_pages(Path(), program)[Path("api.md")]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import timm
 
-from cardproof.measure.count.build import build_on_meta
+from cardproof.measure.count.meta_network import build_on_meta
 
 RECORD = Path(__file__).parent / "zoos" / "timm_parameters.csv"
 

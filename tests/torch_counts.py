@@ -16,7 +16,7 @@ from unittest.mock import patch
 import torch
 from convnets import flop_counter_multiply_adds
 
-from cardproof.measure.count.build import build_on_meta
+from cardproof.measure.count.meta_network import build_on_meta
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
 IMPORTED = (
-    "cardproof.measure.record",
-    "cardproof.measure.sources",
+    "cardproof.measure.model_evidence",
+    "cardproof.measure.tracked_files",
     "cardproof.measure.engines.local",
     "cardproof.build",
     "cardproof.commands.cli",

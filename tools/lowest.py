@@ -24,7 +24,12 @@ EXTRAS = ("data",)
 TESTS = (
     *("core", "read", "report", "plan", "judge/online", "judge/test_text_checks.py", "judge/test_results.py"),
     *("commands/test_commands.py", "commands/test_output.py", "plugins/test_pytest_plugin.py"),
-    *("render/test_render.py", "render/test_about.py", "snippets/test_find_blocks.py", "snippets/test_find_pages.py"),
+    *(
+        "render/test_render.py",
+        "render/test_paper_and_licence.py",
+        "snippets/test_find_blocks.py",
+        "snippets/test_find_pages.py",
+    ),
     *("snippets/test_comparison.py", "res2next/test_transforms.py", "res2next/test_classify.py"),
 )
 """Rooms in which each dependency is used; benchmarks, browsers and trainings are left out."""

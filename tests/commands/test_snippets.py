@@ -13,11 +13,11 @@ from click.testing import CliRunner, Result
 from cardproof.commands.cli import cardproof
 from cardproof.core.errors import InputError
 from cardproof.core.settings import LIMITS, SnippetSettings, load_settings
-from cardproof.snippets import pages as page_runs
-from cardproof.snippets.pages import Page, Policy, key_of, policy_of, runs_of_pages, with_timeout
+from cardproof.snippets import run_pages as page_runs
 from cardproof.snippets.results import PageRun
-from cardproof.snippets.run import runner as running
-from cardproof.snippets.run.runner import MOST_GIVEN, Job, Runner, preload_for
+from cardproof.snippets.run import page_runner as running
+from cardproof.snippets.run.page_runner import MOST_GIVEN, Job, Runner, preload_for
+from cardproof.snippets.run_pages import Page, Policy, key_of, policy_of, runs_of_pages, with_timeout
 from cardproof.snippets.types import Block, Limits, Options
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide"

@@ -8,7 +8,7 @@ import pytest
 from sites import CONFIG, cardproof, write_site
 
 from cardproof.core.errors import InputError
-from cardproof.core.names import canonical_dataset
+from cardproof.core.field_names import canonical_dataset
 from cardproof.core.settings import load_settings
 
 

@@ -11,7 +11,7 @@ from report_runs import claim_rows
 from sites import build
 
 from cardproof.evidence.records import NAMES, Record, load_record, source_files, source_state
-from cardproof.measure.sources import _files, file_sources, track_files
+from cardproof.measure.tracked_files import _files, file_sources, track_files
 
 READS = {
     "open": "json.load(open('widths.json'))",
@@ -115,7 +115,7 @@ def test_what_a_zoo_writes_and_what_belongs_to_python_is_no_input(site):
 
 
 def test_a_compiled_module_beside_a_zoo_is_an_input(tmp_path, monkeypatch):
-    from cardproof.measure.sources import _module_sources
+    from cardproof.measure.tracked_files import _module_sources
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "fast.so").write_bytes(b"ELF")
@@ -126,9 +126,9 @@ def test_a_compiled_module_beside_a_zoo_is_an_input(tmp_path, monkeypatch):
 
 
 def test_a_network_that_reads_more_files_than_can_be_followed_is_not_measured(tmp_path, monkeypatch):
-    from cardproof.measure import sources
+    from cardproof.measure import tracked_files
 
-    monkeypatch.setattr(sources, "MOST_FILES", 3)
+    monkeypatch.setattr(tracked_files, "MOST_FILES", 3)
     monkeypatch.setattr(_files, "read", set())
     monkeypatch.chdir(tmp_path)
     with track_files():
@@ -191,19 +191,19 @@ def test_a_digest_that_ends_the_process_confirms_nothing(site, ending):
 
 
 def test_a_digest_that_hangs_is_ended(site, monkeypatch):
-    from cardproof.zoos import digests
+    from cardproof.zoos import source_digests
 
-    monkeypatch.setattr(digests, "TIME_LIMIT", 1)
+    monkeypatch.setattr(source_digests, "TIME_LIMIT", 1)
     give_digest(site, "while True: pass")
     assert any("the zoo took more than 1 seconds" in reason for reason in reasons(build(site)))
 
 
 def test_a_zoo_that_only_has_the_word_is_asked_once(site, monkeypatch):
-    from cardproof.zoos import digests
+    from cardproof.zoos import source_digests
 
     (site / "helper.py").write_text("digest = None\n")
     build(site)
-    monkeypatch.setattr(digests, "_ask_in_process", None)
+    monkeypatch.setattr(source_digests, "_ask_in_process", None)
     build(site)
     run = build(site)
     assert (run.measured, run.remembered) == (0, 2)
@@ -220,7 +220,7 @@ def test_a_record_of_another_model_is_not_used(site):
 
 def test_a_result_on_data_is_stale_when_a_file_that_the_zoo_read_for_it_changes(tmp_path, monkeypatch):
     from cardproof.core.measurements import Evaluated
-    from cardproof.plan.evaluations import _changed_inputs
+    from cardproof.plan.needed_evaluations import _changed_inputs
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mean.json").write_text("0.5")

@@ -36,7 +36,7 @@ from cardproof.read.bibtex import entries_of, plain_value
 from cardproof.read.cited_results import read_cited
 from cardproof.read.tables import read_tables
 from cardproof.report.baseline import read_baseline
-from cardproof.report.run import Run
+from cardproof.report.finished_run import Run
 from cardproof.report.terminal import json_of
 from cardproof.snippets.compare.comparison import judge_block
 from cardproof.snippets.compare.outputs import clean_output, same_kinds, same_output

@@ -10,10 +10,10 @@ from cardproof.build import audit
 from cardproof.commands.audit import audit_command
 from cardproof.commands.cli import main
 from cardproof.core.errors import InputError
+from cardproof.core.field_names import FIELDS
 from cardproof.core.measurements import Preprocessing, Recipe
-from cardproof.core.names import FIELDS
 from cardproof.core.settings import SETTINGS, Settings, load_settings
-from cardproof.read.hub import LISTS, TEXTS
+from cardproof.read.hub_header import LISTS, TEXTS
 from cardproof.report.formats import FORMATS, texts_of
 
 NINES, LONG = "9" * 5000, "x" * 30_000

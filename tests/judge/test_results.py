@@ -13,7 +13,7 @@ from cardproof.core.settings import Settings
 from cardproof.evidence.records import dump_record, load_record
 from cardproof.judge.verdicts import judge
 from cardproof.measure.gather import GatheredEvidence
-from cardproof.plan.evaluations import plan_evaluations
+from cardproof.plan.needed_evaluations import plan_evaluations
 from cardproof.plan.recall import plan
 from cardproof.read import read_cards
 from cardproof.read.cited_results import read_cited
@@ -240,7 +240,7 @@ def test_a_name_that_looks_like_a_digest_but_is_not_one_is_not_trusted(planned, 
 
 
 def test_other_weights_than_the_cards_are_not_evaluated_for_it(planned, tmp_path):
-    from cardproof.plan.evaluations import local_weights
+    from cardproof.plan.needed_evaluations import local_weights
 
     need, _ = planned(None)
     other = tmp_path / "other.pth"
@@ -259,20 +259,20 @@ def test_a_result_that_is_measured_again_and_is_equal_keeps_its_time():
 
 
 def test_a_forced_result_is_not_repeated_with_other_weights_than_the_cards(planned, tmp_path, monkeypatch):
-    from cardproof.plan import evaluations
+    from cardproof.plan import needed_evaluations
     from cardproof.plan.options import Force
 
     need, first = planned(None, weights="w")
     recorded = replace(evaluated(), inputs=first.jobs[0].inputs)
     record = Evidence("net", "z", "net", "k", None, (), None, None, WHERE, evaluations=(recorded,))
-    monkeypatch.setattr(evaluations, "local_weights", lambda *_: tmp_path / "other.pth")
+    monkeypatch.setattr(needed_evaluations, "local_weights", lambda *_: tmp_path / "other.pth")
     forced = Force(frozenset({"results"}))
     found = plan_evaluations([need], {need: record}, {"net": "sha256:n"}, Settings(zoo="zoo.py:zoo"), {need}, forced)
     assert (found.jobs, found.valid[need]) == ([], (recorded,))
 
 
 def test_weights_without_a_digest_in_their_name_are_known_by_content(planned, tmp_path):
-    from cardproof.plan.evaluations import inputs_of
+    from cardproof.plan.needed_evaluations import inputs_of
 
     need, _ = planned(None)
     path = tmp_path / "mine.safetensors"

@@ -19,9 +19,9 @@ from torch_counts import build, differing, recorded
 
 from cardproof.core.measurements import Head, Totals
 from cardproof.evidence.records import file_name, load_record
-from cardproof.measure.count.build import build_on_meta
 from cardproof.measure.count.counts import count, count_merged
-from cardproof.measure.record import measure_model
+from cardproof.measure.count.meta_network import build_on_meta
+from cardproof.measure.model_evidence import measure_model
 from cardproof.zoos import load_zoo
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from torch.nn.utils import parametrizations, prune
 from torch.utils.checkpoint import checkpoint, checkpoint_sequential
 
 from cardproof.core.measurements import Counts
-from cardproof.measure.count.build import build_on_meta
 from cardproof.measure.count.counts import count
+from cardproof.measure.count.meta_network import build_on_meta
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
 

@@ -14,8 +14,8 @@ from torch import nn
 
 from cardproof.core.measurements import Reproduction
 from cardproof.judge.discrepancies import describe
-from cardproof.measure.count.build import build_on_meta
 from cardproof.measure.count.counts import count, counts_of_tally
+from cardproof.measure.count.meta_network import build_on_meta
 from cardproof.measure.count.tally import tally
 from cardproof.measure.explain.search import explain
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cardproof.commands.edit import apply_fixes
-from cardproof.core.names import kind_of, scale_of
+from cardproof.core.field_names import kind_of, scale_of
 from cardproof.core.numbers import parse_approximate
 from cardproof.core.source import Source
 from cardproof.core.types import Claim

@@ -21,7 +21,7 @@ from cardproof.core.source import Source
 from cardproof.core.yaml import read_yaml
 from cardproof.judge.checks._counts import fix_of
 from cardproof.read import read_cards
-from cardproof.read.hub import model_of_results
+from cardproof.read.hub_header import model_of_results
 from cardproof.read.model_stats import read_model_stats
 from cardproof.read.models import image_size
 from cardproof.read.tables import read_tables

@@ -19,7 +19,7 @@ from sites import CARD, MULTIPLY_ADDS, ONE_JOB, OTHER, PARAMETERS, write_site
 from cardproof.build import audit, render
 from cardproof.core.paths import show_path
 from cardproof.core.settings import load_settings
-from cardproof.render.catalog.model_records import CardFiles, model_schema
+from cardproof.render.catalog.model_files import CardFiles, model_schema
 from res2next import list_models
 
 RESULTS = """  Results:

@@ -16,7 +16,7 @@ from cardproof.build import render
 from cardproof.core.settings import load_settings
 from cardproof.judge.audit import audit_cards
 from cardproof.read import read_cards
-from cardproof.render.origin import trace
+from cardproof.render.line_origins import trace
 from cardproof.render.output.paths import site_folders
 from cardproof.render.pages import Site
 from cardproof.render.templates import Templates, TemplatesError

@@ -20,7 +20,7 @@ from cardproof.core.cache import Cache, cache_path
 from cardproof.core.settings import load_settings
 from cardproof.render.incremental import open_report_store
 from cardproof.render.output.paths import page_templates, site_folders
-from cardproof.report.run import Run
+from cardproof.report.finished_run import Run
 from cardproof.report.terminal import json_of
 
 INDEX = "# All\n\n{{ model_table(columns=['Parameters']) }}\n"

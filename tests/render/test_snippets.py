@@ -218,7 +218,7 @@ def test_a_run_on_another_device_is_kept_while_it_is_valid(site, monkeypatch):
     from cardproof.snippets.results import dump_runs, load_runs
 
     keys = {}
-    from cardproof.snippets import pages as page_runs
+    from cardproof.snippets import run_pages as page_runs
 
     original = page_runs.key_of
     monkeypatch.setattr(
@@ -237,7 +237,7 @@ def test_a_run_on_another_device_is_kept_while_it_is_valid(site, monkeypatch):
 def test_a_rendered_page_is_run_and_rewritten_in_its_template_and_include(site):
     from cardproof.core.paths import show_path
     from cardproof.render.page_sources import run_pages
-    from cardproof.snippets.pages import policy_of
+    from cardproof.snippets.run_pages import policy_of
 
     run(site)
     include = site / "templates/code_snippets.md"

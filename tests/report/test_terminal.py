@@ -15,7 +15,7 @@ from cardproof.build import audit
 from cardproof.core.settings import Settings
 from cardproof.core.types import Finding, Fix, Place
 from cardproof.judge.card_report import is_checkable
-from cardproof.report.run import Run
+from cardproof.report.finished_run import Run
 from cardproof.report.terminal import json_of, print_report, summary
 
 NET = """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from running import Pages, assert_nothing_left, pages
 
-from cardproof.snippets.run.runner import Runner
+from cardproof.snippets.run.page_runner import Runner
 from cardproof.snippets.types import Limits
 
 if TYPE_CHECKING:

@@ -18,14 +18,14 @@ from cardproof.core.errors import InputError
 from cardproof.core.settings import Settings, SnippetSettings
 from cardproof.render.page_sources import run_pages
 from cardproof.report.terminal import pages_json_of
-from cardproof.snippets.pages import Policy
-from cardproof.snippets.run.runner import Runner
+from cardproof.snippets.run.page_runner import Runner
+from cardproof.snippets.run_pages import Policy
 from cardproof.snippets.types import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cardproof.snippets.pages import Weights
+    from cardproof.snippets.run_pages import Weights
 
 LIMITS = Limits(block_seconds=5, page_seconds=20, memory_bytes=2 * 2**30)
 P, F, S, N = "pass", "fail", "skip", "not-run"
@@ -318,7 +318,7 @@ def test_each_block_of_a_published_card_has_a_verdict_with_its_reason(
     form: str,
     weights: Weights,
 ) -> None:
-    monkeypatch.setattr("cardproof.snippets.run.runner.Runner", lambda *_: nullcontext(hubs))
+    monkeypatch.setattr("cardproof.snippets.run.page_runner.Runner", lambda *_: nullcontext(hubs))
     settings = Settings(
         base=write("mkdocs.yml", "site_name: Published\n").parent,
         templates=shared / "corpora" / "timm-model-templates",

@@ -19,7 +19,7 @@ from cardproof.snippets.compare import outputs
 from cardproof.snippets.compare.comparison import judge_block
 from cardproof.snippets.compare.outputs import clean_output, same_kinds, same_output
 from cardproof.snippets.compare.stated_outputs import expectations, statement_lines
-from cardproof.snippets.run.runner import Job, Runner
+from cardproof.snippets.run.page_runner import Job, Runner
 from cardproof.snippets.types import Block, BlockRun, Options, Printed
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cardproof.render.origin import FIRST, trace
+from cardproof.render.line_origins import FIRST, trace
 from cardproof.render.templates import Templates, TemplatesError
 from cardproof.snippets.find.blocks import find_blocks, visible_markdown
 

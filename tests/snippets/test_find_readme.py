@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from cardproof.snippets.find.blocks import find_blocks, find_readme_blocks
-from cardproof.snippets.pages import Page, Policy, page_blocks
+from cardproof.snippets.run_pages import Page, Policy, page_blocks
 
 
 def found(text):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from running import blocks, fences, judged, said
 
-from cardproof.snippets.pages import OFFLINE
-from cardproof.snippets.run.runner import Job, Runner
+from cardproof.snippets.run.page_runner import Job, Runner
+from cardproof.snippets.run_pages import OFFLINE
 from cardproof.snippets.types import Limits
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 from running import Pages, assert_nothing_left, pages
 
-from cardproof.snippets.pages import Page, Policy, runs_of_pages
 from cardproof.snippets.results import findings_of
-from cardproof.snippets.run import record
+from cardproof.snippets.run import recorder
 from cardproof.snippets.run.isolation import landlock_version
+from cardproof.snippets.run.page_runner import Runner
 from cardproof.snippets.run.processes import remove_folder
-from cardproof.snippets.run.runner import Runner
+from cardproof.snippets.run_pages import Page, Policy, runs_of_pages
 from cardproof.snippets.types import Limits
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def test_a_page_that_reads_no_answers_does_not_hold_up_the_build(page: Pages) ->
 
 @pytest.mark.attack("snippet", "pictures without end", "the page fails at 64 MiB")
 def test_pictures_without_end_are_limited(page: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record, "_ALL_PICTURES", 2**20)
+    monkeypatch.setattr(recorder, "_ALL_PICTURES", 2**20)
     code = f"{NOTES}while True:\n    notes.send(protocol.PictureShown('a', 'iVBORw0K' + 'A' * 2**17))"
     assert page.error(code) == "over the limit of 1 MiB for the pictures of a page"
 
@@ -232,7 +232,7 @@ _BUILD = f"""
 import os, sys
 if sys.argv[2] == "as a user":
     exec(sys.argv[3])
-from cardproof.snippets.run.runner import *
+from cardproof.snippets.run.page_runner import *
 from cardproof.snippets.types import *
 block = Block("page.md", 1, {_READ!r}, Options())
 pids = [os.getpid(), int(os.environ["ABOVE"])]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from running import Pages, assert_nothing_left, blocks, pages
 
+from cardproof.snippets.run.page_runner import Job, Runner
 from cardproof.snippets.run.processes import descendants
-from cardproof.snippets.run.runner import Job, Runner
 from cardproof.snippets.types import Limits
 
 if TYPE_CHECKING:
@@ -235,7 +235,7 @@ def test_only_a_block_that_is_marked_may_reach_the_network(page: Pages) -> None:
 
 _PARENT = """
 import sys, threading
-from cardproof.snippets.run.runner import *
+from cardproof.snippets.run.page_runner import *
 from cardproof.snippets.types import *
 code = "import subprocess\\nsubprocess.Popen(['sleep', '600'], start_new_session=True)"
 code += "\\nopen(SIGN, 'w').close()\\nwhile True: pass"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from running import Pages, assert_nothing_left, blocks, pages
 
 from cardproof.snippets.compare.outputs import clean_output
-from cardproof.snippets.run.runner import Job, Runner, RunnerError
+from cardproof.snippets.run.page_runner import Job, Runner, RunnerError
 from cardproof.snippets.types import Block, Limits, Options
 
 if TYPE_CHECKING:
@@ -362,7 +362,7 @@ def test_figures_that_are_shown_or_saved_are_kept(page: Pages) -> None:
 
 
 def test_importing_the_runner_imports_no_torch() -> None:
-    code = "import sys, cardproof.snippets.run.runner; print('torch' in sys.modules)"
+    code = "import sys, cardproof.snippets.run.page_runner; print('torch' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from running import blocks, fences, judged, said
 
 from cardproof.snippets.compare.causes import hint_for, with_causes
-from cardproof.snippets.run.runner import Job, Runner
+from cardproof.snippets.run.page_runner import Job, Runner
 from cardproof.snippets.run.schedule import uses_of_code
 from cardproof.snippets.types import BlockRun, Limits, Outcome, Status
 

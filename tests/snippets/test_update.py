@@ -15,7 +15,7 @@ from running import fences, judged
 from cardproof.snippets.compare.comparison import judge_block
 from cardproof.snippets.compare.stated_outputs import expectations, statement_lines
 from cardproof.snippets.find.blocks import find_blocks
-from cardproof.snippets.run.runner import Runner
+from cardproof.snippets.run.page_runner import Runner
 from cardproof.snippets.types import BlockRun, Outcome, Printed
 from cardproof.snippets.update import update_outputs
 

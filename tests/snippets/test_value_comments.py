@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cardproof.snippets.compare.comparison import judge_block
 from cardproof.snippets.compare.value_comments import compare_value, stated_values, unread_outputs
-from cardproof.snippets.run.runner import Job, Runner
+from cardproof.snippets.run.page_runner import Job, Runner
 from cardproof.snippets.types import Block, BlockRun, Options, Printed
 
 

@@ -17,7 +17,7 @@ from cardproof.core.settings import Settings
 from cardproof.measure.list_models import list_in_worker
 from cardproof.report.terminal import json_of
 from cardproof.zoos import load_zoo, preprocessing_of
-from cardproof.zoos.digests import network_digests
+from cardproof.zoos.source_digests import network_digests
 
 TINY_VIT = {
     "model_type": "vit",
@@ -108,7 +108,9 @@ def test_the_digest_follows_the_configuration_and_imports_nothing(folder):
     assert first["vit-tiny"] != first["vit"]
     (folder / "config.json").write_text(json.dumps({**TINY_VIT, "hidden_size": 64}))
     assert network_digests("transformers", ["vit-tiny"]) != {"vit-tiny": first["vit-tiny"]}
-    code = "import sys; from cardproof.zoos.digests import network_digests as n; n('transformers', ['vit-tiny']); "
+    code = (
+        "import sys; from cardproof.zoos.source_digests import network_digests as n; n('transformers', ['vit-tiny']); "
+    )
     done = subprocess.run(
         [sys.executable, "-c", code + "print('torch' in sys.modules)"], capture_output=True, text=True
     )

@@ -15,7 +15,7 @@ from cardproof.build import audit
 from cardproof.core.measurements import Preprocessing
 from cardproof.core.settings import Settings
 from cardproof.zoos import ZooError, load_zoo, preprocessing_of, similar_names
-from cardproof.zoos.digests import network_digests
+from cardproof.zoos.source_digests import network_digests
 
 
 def test_res2next_states_the_preprocessing_of_its_models():

@@ -152,8 +152,8 @@ Build = Any
 
 def by_cardproof() -> Callable[[Build], int]:
     """Return cardproof's counter."""
-    from cardproof.measure.count.build import build_on_meta
     from cardproof.measure.count.counts import count
+    from cardproof.measure.count.meta_network import build_on_meta
 
     return lambda build: count(build_on_meta(build), SHAPE).multiply_adds
 

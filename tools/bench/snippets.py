@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.figures import CARDPROOF, Part, Ran, Row, parser, run, show
-from cardproof.snippets.run.runner import Job, Runner, ServerState
+from cardproof.snippets.run.page_runner import Job, Runner, ServerState
 from cardproof.snippets.types import Block, Options
 
 CODES = (

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from cardproof.core.settings import Settings, load_settings
     from cardproof.core.types import Claim, Finding, Judgement
     from cardproof.plan.options import MeasureOptions
-    from cardproof.report.run import Run
+    from cardproof.report.finished_run import Run
     from cardproof.zoos import Zoo
 
 __version__ = "0.1.0"
@@ -54,7 +54,7 @@ __all__ = [
 PUBLIC = {
     "audit": "cardproof.build",
     "render": "cardproof.build",
-    "Run": "cardproof.report.run",
+    "Run": "cardproof.report.finished_run",
     "Settings": "cardproof.core.settings",
     "load_settings": "cardproof.core.settings",
     "MeasureOptions": "cardproof.plan.options",

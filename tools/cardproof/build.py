@@ -13,7 +13,7 @@ from cardproof.judge.card_report import duplicates
 from cardproof.plan.options import DEFAULTS, MeasureOptions
 from cardproof.read import Reading, read_cards
 from cardproof.render.site_build import SiteBuild, read_site
-from cardproof.report.run import Run, provenance_of
+from cardproof.report.finished_run import Run, provenance_of
 
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings

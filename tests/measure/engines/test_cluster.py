@@ -22,7 +22,7 @@ from cardproof.measure.engines import EngineError
 from cardproof.measure.engines.cluster import differences, local_code
 from cardproof.measure.gather import create_engine
 from cardproof.plan.options import MeasureOptions
-from cardproof.report.run import Run
+from cardproof.report.finished_run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -245,7 +245,7 @@ def test_an_address_where_no_scheduler_answers_is_bad_input(site, monkeypatch):
 
 def test_evaluations_go_to_workers_with_a_gpu_where_any_offers_one(tmp_path, monkeypatch):
     from cardproof.core.types import Need
-    from cardproof.plan.evaluations import Job
+    from cardproof.plan.needed_evaluations import Job
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "logs").mkdir()

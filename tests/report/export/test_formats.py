@@ -20,7 +20,7 @@ from cardproof.core.types import Judgement, Number, Place
 from cardproof.read import read_cards
 from cardproof.read.cited_results import CitedSource
 from cardproof.read.models import make_claim
-from cardproof.render.views.about import Paper, cff, is_citable
+from cardproof.render.views.paper_and_licence import Paper, cff, is_citable
 from cardproof.report.export.formats import chosen_models, export, model_index
 from cardproof.report.export.hub import hub_header, readme
 

@@ -109,7 +109,7 @@ def test_other_formats_do_not_import_the_library_of_this_one():
     code = """if True:
         import sys
         from cardproof.report.formats import texts_of
-        from cardproof.report.run import Run
+        from cardproof.report.finished_run import Run
         texts_of(Run(), ["json", "sarif", "github", "markdown"])
         print("junitparser" in sys.modules)
     """

@@ -22,7 +22,7 @@ from cardproof.measure.list_models import list_models
 from cardproof.plan.options import Force
 from cardproof.read import Reading, read_cards
 from cardproof.read.zoo_metadata import read_metadata
-from cardproof.report.run import Run
+from cardproof.report.finished_run import Run
 from cardproof.report.terminal import count_fixes
 
 

@@ -19,8 +19,8 @@ from cardproof.core.source import BOM_COLUMN, Source
 from cardproof.core.terminal import printable
 from cardproof.core.types import INDENTED, SEVERITIES, Finding, Fix
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml, to_yaml
-from cardproof.read.hub import LISTS, TASKS, TEXTS, check_header, nearest_word
-from cardproof.read.index_shape import indentation_fixes, read_index
+from cardproof.read.hub_header import LISTS, TASKS, TEXTS, check_header, nearest_word
+from cardproof.read.index_repair import indentation_fixes, read_index
 from cardproof.read.markdown import Span, find_header, find_index_comments
 from cardproof.read.model_stats import read_model_stats
 from cardproof.read.tables import read_tables

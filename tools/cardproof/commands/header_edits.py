@@ -15,7 +15,7 @@ from cardproof.core.journal import finish_interrupted, replace_sources
 from cardproof.core.paths import is_regular, show_path, suggest_file
 from cardproof.core.source import Source
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml, to_yaml
-from cardproof.read.index_shape import end_of
+from cardproof.read.index_repair import end_of
 from cardproof.read.markdown import Span, find_header, opens_header
 from cardproof.read.model_index import MARKDOWN
 

@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cardproof.core.errors import InputError
-from cardproof.core.names import WITH_TOLERANCE, dataset_names, spellings_of
+from cardproof.core.field_names import WITH_TOLERANCE, dataset_names, spellings_of
 from cardproof.core.paths import show_path
 from cardproof.core.settings import (
     Settings,

@@ -21,8 +21,8 @@ from cardproof.core.terminal import printable, write_data
 from cardproof.core.types import Finding
 from cardproof.plan.options import Progress
 from cardproof.report.baseline import apply_baseline, folder_of_baseline, read_baseline, text_of_baseline
+from cardproof.report.finished_run import Run
 from cardproof.report.formats import FORMATS, texts_of
-from cardproof.report.run import Run
 from cardproof.report.terminal import count_fixes, json_of, new_console, plural, print_report
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from cardproof.core.paths import show_path
 from cardproof.core.terminal import write_data
 from cardproof.render.page_sources import config_of, run_pages
 from cardproof.report.terminal import pages_json_of, print_pages_report
-from cardproof.snippets.pages import policy_of, with_timeout
 from cardproof.snippets.results import PagesRun
+from cardproof.snippets.run_pages import policy_of, with_timeout
 
 
 @click.command(

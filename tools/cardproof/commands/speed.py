@@ -33,7 +33,7 @@ from cardproof.plan.options import Progress
 from cardproof.plan.recall import digests_of, plan
 from cardproof.render.site_build import read_site
 from cardproof.report.terminal import new_console
-from cardproof.zoos.aliases import load_names
+from cardproof.zoos.name_tables import load_names
 from res2next.commands import ENGINE
 
 if TYPE_CHECKING:

@@ -47,7 +47,7 @@ class Counts(Stored, frozen=True):
     """Convolution and linear layers that ran."""
     head: Head | None
     parts: dict[str, int]
-    """Modules by the word of ``Architecture`` that they answer (:mod:`cardproof.measure.count.vocabulary`)."""
+    """Modules by the word of ``Architecture`` that they answer (:mod:`cardproof.measure.count.architecture_words`)."""
     source: str
     """Where the network's class is defined: ``module:Class``."""
     uncounted: tuple[str, ...] = ()
@@ -55,8 +55,8 @@ class Counts(Stored, frozen=True):
     merged: Totals | None = None
     """Of the network with its parallel branches merged into one, as it is deployed; None if it has none to merge."""
     tools: dict[str, int] = msgspec.field(default_factory=dict)
-    """What well-known counters give for the network, by their names in :mod:`cardproof.measure.count.tools`; without
-    those that give the multiply-adds."""
+    """What well-known counters give for the network, by their names in
+    :mod:`cardproof.measure.count.counting_tools`; without those that give the multiply-adds."""
     statistics: int = 0
     """Values in buffers of floating type, such as running means and variances: Keras counts them as parameters."""
 

@@ -13,7 +13,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cardproof.core.errors import InputError, did_you_mean
-from cardproof.core.names import WITH_TOLERANCE, canonical_dataset, dataset_names, normal_field, spellings_of
+from cardproof.core.field_names import WITH_TOLERANCE, canonical_dataset, dataset_names, normal_field, spellings_of
 from cardproof.core.numbers import parse_number
 from cardproof.core.paths import is_inside, root_of
 from cardproof.core.source import read_source

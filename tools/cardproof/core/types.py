@@ -124,7 +124,7 @@ class Claim(Struct, frozen=True):
     name: str
     """The normal spelling of its field."""
     kind: str
-    """Its field in one spelling: a key of :data:`cardproof.core.names.FIELDS`, or ``name``."""
+    """Its field in one spelling: a key of :data:`cardproof.core.field_names.FIELDS`, or ``name``."""
     number: Number | None = None
     """The stated number, if it is of the field's kind; of a metric the number as written."""
     size: tuple[int, int] | None = None

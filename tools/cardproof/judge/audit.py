@@ -39,10 +39,10 @@ from cardproof.plan.local_files import LocalFiles, find_local_files
 from cardproof.plan.options import DEFAULTS, MeasureOptions
 from cardproof.plan.recall import plan
 from cardproof.read.cited_results import read_cited
-from cardproof.read.hub import header_facts
+from cardproof.read.hub_header import header_facts
 from cardproof.read.markdown import lines_of
 from cardproof.snippets.results import PageRun, findings_of
-from cardproof.zoos.aliases import load_names
+from cardproof.zoos.name_tables import load_names
 
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings

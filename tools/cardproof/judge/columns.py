@@ -23,7 +23,7 @@ from cardproof.judge.checks._network import FEW_DIGITS
 from cardproof.judge.checks.flops import is_size_assumed
 from cardproof.judge.discrepancies import describe, discrepancies_of
 from cardproof.judge.other_networks import COUNTS, Judged
-from cardproof.measure.count.tools import TOOLS
+from cardproof.measure.count.counting_tools import TOOLS
 
 FEW_ROWS = 3
 """Rows from which a way of counting that gives them all explains a column: three rows of two digits leave no luck."""

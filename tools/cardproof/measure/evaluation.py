@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from cardproof.core.digests import digest_of_large_file
 from cardproof.core.measurements import Evaluated, Preprocessing
-from cardproof.measure.record import blank, name_in
-from cardproof.plan.evaluations import Job
+from cardproof.measure.model_evidence import blank, name_in
+from cardproof.plan.needed_evaluations import Job
 from cardproof.zoos import load_zoo, preprocessing_of
 
 if TYPE_CHECKING:

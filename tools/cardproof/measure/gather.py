@@ -22,7 +22,7 @@ from cardproof.zoos import ZooError, curve_of, recipe_of
 
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings
-    from cardproof.plan.evaluations import Job, Plan
+    from cardproof.plan.needed_evaluations import Job, Plan
 
 
 Measured = TypeVar("Measured", Record, Evaluated)

@@ -20,7 +20,7 @@ from cardproof.core.json import TamperedError, dump_sealed, load_sealed, to_plai
 from cardproof.core.measurements import Stored
 from cardproof.core.paths import show_path
 from cardproof.zoos import load_zoo, preprocessing_of
-from cardproof.zoos.digests import FAILED
+from cardproof.zoos.source_digests import FAILED
 
 if TYPE_CHECKING:
     from cardproof.core.types import Need
@@ -152,7 +152,7 @@ def time_network(need: Need, zoo_name: str, network: str, conditions: Conditions
     import torch
     from torch.utils.benchmark import Timer
 
-    from cardproof.measure.record import DEFAULT_SIZE, name_in
+    from cardproof.measure.model_evidence import DEFAULT_SIZE, name_in
     from res2next.inference import Exported, choose_engine
 
     zoo = load_zoo(zoo_name)

@@ -15,7 +15,7 @@ from cardproof.core.terminal import printable
 from cardproof.evidence.records import PrivateRecords
 from cardproof.plan.options import parse_force
 from cardproof.plan.recall import RecallPlan, plan, plan_recall
-from cardproof.zoos.aliases import load_names
+from cardproof.zoos.name_tables import load_names
 
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings

@@ -12,8 +12,8 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cardproof.core.errors import boundary
+from cardproof.core.field_names import ACCURACIES, canonical_dataset
 from cardproof.core.json import NewerError, TamperedError
-from cardproof.core.names import ACCURACIES, canonical_dataset
 from cardproof.core.types import Claim, Finding, Need, Number, Question
 from cardproof.evidence.records import (
     Dependencies,
@@ -28,18 +28,18 @@ from cardproof.evidence.records import (
     source_state,
     usable_record,
 )
-from cardproof.plan.evaluations import Plan, plan_evaluations
 from cardproof.plan.local_files import model_names, model_of_weights
+from cardproof.plan.needed_evaluations import Plan, plan_evaluations
 from cardproof.read.models import image_size, weights_file
 from cardproof.zoos import ZooError
-from cardproof.zoos.digests import FAILED, network_digests
+from cardproof.zoos.source_digests import FAILED, network_digests
 
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings
     from cardproof.plan.options import Force
     from cardproof.read import Reading
     from cardproof.read.models import Model
-    from cardproof.zoos.aliases import NameTable
+    from cardproof.zoos.name_tables import NameTable
 
 EXTRAS = ("timm", "transformers")
 """Zoos whose package is an extra of cardproof's own."""

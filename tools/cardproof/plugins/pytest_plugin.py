@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from cardproof.core.types import Finding
     from cardproof.render.page_sources import Sources
-    from cardproof.snippets.pages import Page, Policy
-    from cardproof.snippets.run.runner import Runner
+    from cardproof.snippets.run.page_runner import Runner
+    from cardproof.snippets.run_pages import Page, Policy
     from cardproof.snippets.types import Block, Device, Limits, Outcome
 
 DEVICES = ("cpu", "cuda")
@@ -266,7 +266,7 @@ class _SharedState:
         from msgspec.structs import replace
 
         from cardproof.render.page_sources import Sources
-        from cardproof.snippets.pages import page_blocks, with_timeout
+        from cardproof.snippets.run_pages import page_blocks, with_timeout
 
         if self._sources is None:
             self._sources = Sources(self._root)
@@ -290,7 +290,7 @@ class _SharedState:
 
     def outcomes(self, job: _PageJob) -> Sequence[Outcome]:
         """Return the outcomes of a page's blocks; the first call runs the page."""
-        from cardproof.snippets.pages import run_blocks
+        from cardproof.snippets.run_pages import run_blocks
         from cardproof.snippets.types import Outcome
 
         if job.outcomes is None:
@@ -307,7 +307,7 @@ class _SharedState:
         self._open.close()
 
     def _runner(self, policy: Policy) -> Runner:
-        from cardproof.snippets.run.runner import Runner
+        from cardproof.snippets.run.page_runner import Runner
 
         wanted = policy.preload, policy.limits
         if wanted not in self._runners:
@@ -316,8 +316,8 @@ class _SharedState:
 
     def _has_gpu(self, runner: Runner) -> bool:
         """Return whether torch sees a GPU, tested in a separate process if there may be one."""
-        from cardproof.snippets.pages import gpu_is_visible
-        from cardproof.snippets.run.runner import Job, RunnerError
+        from cardproof.snippets.run.page_runner import Job, RunnerError
+        from cardproof.snippets.run_pages import gpu_is_visible
         from cardproof.snippets.types import Block, Options
 
         if self._gpu is None:

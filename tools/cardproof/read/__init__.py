@@ -22,8 +22,8 @@ from cardproof.core.paths import (
 from cardproof.core.source import Source, read_source
 from cardproof.core.types import Claim, Finding, Place
 from cardproof.core.yaml import Mapping
-from cardproof.read.hub import model_of_results
-from cardproof.read.index_shape import is_index, read_index
+from cardproof.read.hub_header import model_of_results
+from cardproof.read.index_repair import is_index, read_index
 from cardproof.read.markdown import Page, Span, read_page
 from cardproof.read.model_index import MARKDOWN, IndexReader
 from cardproof.read.models import Model, Table, UnreadTable, claims_of

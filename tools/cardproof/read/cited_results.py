@@ -7,7 +7,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from cardproof.core.errors import InputError
-from cardproof.core.names import canonical_dataset, kind_of
+from cardproof.core.field_names import canonical_dataset, kind_of
 from cardproof.core.numbers import parse_number
 from cardproof.core.types import Number
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml_file

@@ -11,8 +11,8 @@ from msgspec import Struct
 from cardproof.core.source import Source
 from cardproof.core.types import Finding
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
-from cardproof.read.hub import as_index, check_closed, check_header, check_results, is_for_hub
-from cardproof.read.index_shape import read_index
+from cardproof.read.hub_header import as_index, check_closed, check_header, check_results, is_for_hub
+from cardproof.read.index_repair import read_index
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 _COMMENT = re.compile(r" {0,3}<!--")

@@ -12,7 +12,7 @@ from cardproof.core.paths import MOST_ENTRIES, PathError, is_inside, named_files
 from cardproof.core.source import Source, read_source
 from cardproof.core.types import Finding, Place, Severity
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, items_of
-from cardproof.read.index_shape import is_metadata, is_result, read_index
+from cardproof.read.index_repair import is_metadata, is_result, read_index
 from cardproof.read.markdown import Page, read_page
 from cardproof.read.models import Model, Result
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct, field
 
-from cardproof.core.names import canonical_dataset, kind_of, normal_field, scale_of
+from cardproof.core.field_names import canonical_dataset, kind_of, normal_field, scale_of
 from cardproof.core.numbers import MAX_TEXT, has_own_scale, parse_stated
 from cardproof.core.source import Source
 from cardproof.core.types import Number

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cardproof.core.names import FIELDS, kind_of, normal_field, qualifier_of, scale_of
+from cardproof.core.field_names import FIELDS, kind_of, normal_field, qualifier_of, scale_of
 from cardproof.core.numbers import MAX_TEXT, is_of_another_count, parse_stated
 from cardproof.core.secrets import masked
 from cardproof.core.source import Source

@@ -11,7 +11,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cardproof.core.names import ACCURACIES, BESIDE_ACCURACY, FIELDS, canonical_dataset, kind_of, normal_field, scale_of
+from cardproof.core.field_names import (
+    ACCURACIES,
+    BESIDE_ACCURACY,
+    FIELDS,
+    canonical_dataset,
+    kind_of,
+    normal_field,
+    scale_of,
+)
 from cardproof.core.numbers import MAX_TEXT, parse_approximate
 from cardproof.core.source import Source
 from cardproof.read.models import parse_size
@@ -20,13 +28,14 @@ from cardproof.read.table_cells import Cell, RawTable, links_of, span_without_ma
 COUNTS = ("parameters", "flops")
 KINDS = (*COUNTS, "image size", *ACCURACIES)
 """Kinds of fields that a column may state."""
+UNCLEAR_NAMES = ("architecture", "arch", "variant", "name", "net")
+"""Heads that name models if the table has a column of counts."""
 NAMES = (
     *("model", "model name", "models", "network", "networks", "model id", "model variant"),
     *("模型", "模型名称", "モデル", "modell", "modèle", "modelo"),
-    *("architecture", "arch", "variant", "name", "net"),
+    *UNCLEAR_NAMES,
 )
-"""Heads of the column with the models, the clearest first; the last five need a column of counts in the table."""
-CLEAR = 13
+"""Heads of the column with the models, the clearest first."""
 _SIZES = (
     *("input", "input res", "input shape", "input dim", "size", "test size", "eval size"),
     *("test resolution", "test res", "eval resolution", "image res", "img res", "crop size", "image", "img"),
@@ -133,7 +142,7 @@ def _reason_unread(name: Column | None, found: Sequence[Column], doubled: str) -
         return "no column names the models"
     if not counts and not accuracies:
         return doubled or "no column states parameters, multiply-adds or accuracies in a way that is understood"
-    if not counts and normal_field(name.field) in NAMES[CLEAR:]:
+    if not counts and normal_field(name.field) in UNCLEAR_NAMES:
         return f"a column '{name.field}' next to accuracies may name anything"
     return ""
 

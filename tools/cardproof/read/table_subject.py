@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from cardproof.core.names import ACCURACIES, kind_of
+from cardproof.core.field_names import ACCURACIES, kind_of
 from cardproof.core.types import Claim, Place
 from cardproof.read.models import Model, Table
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cardproof.core.names import ACCURACIES, normal_field, says_another_value
+from cardproof.core.field_names import ACCURACIES, normal_field, says_another_value
 from cardproof.core.numbers import MAX_TEXT, has_own_scale, parse_approximate
 from cardproof.core.source import Source
 from cardproof.core.types import Number

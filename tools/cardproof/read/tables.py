@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cardproof.core.errors import boundary
-from cardproof.core.names import ACCURACIES, kind_of
+from cardproof.core.field_names import ACCURACIES, kind_of
 from cardproof.core.source import Source
 from cardproof.core.types import Finding
 from cardproof.core.yaml import Mapping, Scalar

@@ -25,7 +25,7 @@ from cardproof.core.digests import ABSENT, Stamps, digest_of_data, stamp_of_tree
 from cardproof.core.paths import show_path
 from cardproof.judge.card_report import CardReport, facts_of, from_facts
 from cardproof.zoos import BUILT_IN, source_digest
-from cardproof.zoos.digests import must_ask_zoo
+from cardproof.zoos.source_digests import must_ask_zoo
 
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings
@@ -224,7 +224,7 @@ def _local_files(settings: Settings) -> list[str]:
 
         places.append(cache_folder())
     if settings.snippets.files:
-        from cardproof.snippets.run.runner import digests_of_given
+        from cardproof.snippets.run.page_runner import digests_of_given
 
         found += digests_of_given(settings.snippets.files, [settings.base], settings.base)
     return [*found, *(str(stamp_of_tree(place)) for place in places), str(CUDA.exists())]

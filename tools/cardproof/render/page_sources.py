@@ -20,7 +20,9 @@ from cardproof.core.source import read_source
 from cardproof.core.types import Finding, Place
 from cardproof.evidence.records import file_name
 from cardproof.render.output.text import read_stamp
-from cardproof.snippets.pages import (
+from cardproof.snippets.results import FOLDER, PageRun, PagesRun, SiteRuns, dump_runs, findings_of, load_runs
+from cardproof.snippets.run.page_runner import Runner
+from cardproof.snippets.run_pages import (
     Page,
     Policy,
     extensions_text,
@@ -32,8 +34,6 @@ from cardproof.snippets.pages import (
     run_without_gpu,
     runs_of_pages,
 )
-from cardproof.snippets.results import FOLDER, PageRun, PagesRun, SiteRuns, dump_runs, findings_of, load_runs
-from cardproof.snippets.run.runner import Runner
 
 if TYPE_CHECKING:  # cards and templates are imported by the pages that were rendered from one
     from cardproof.plan.options import Progress

@@ -16,17 +16,17 @@ from cardproof.core.types import Finding, Place, ShownVerdict
 from cardproof.evidence.records import file_name
 from cardproof.judge.card_report import ModelRow, is_checkable, is_generated
 from cardproof.read.markdown import find_header, split_at_section
-from cardproof.render.catalog.model_records import CardFiles, card_files
+from cardproof.render.catalog.model_files import CardFiles, card_files
 from cardproof.render.catalog.model_summary import CONCERNS, model_summary_text, summarize_models
 from cardproof.render.functions.audit_report import audit_report
 from cardproof.render.functions.model_lists import COLUMNS, compare_table, family_cards, model_table
 from cardproof.render.output.paths import Folders, relative, site_templates, site_urls
 from cardproof.render.output.text import add_stamp, fence_for, is_expanded, page_link, plain_text
-from cardproof.render.views.about import BIBTEX, About, Citation, about, citations, first_paragraph, json_ld
 from cardproof.render.views.claims import MEANING, NOT_MEASURED, ModelView, count_verdicts, model_view, split_shared
 from cardproof.render.views.comparison import ModelsBySize, top1_scores
 from cardproof.render.views.comparison_view import ComparisonView, comparison_view
 from cardproof.render.views.evidence import RecordView, Sources, claim_records
+from cardproof.render.views.paper_and_licence import BIBTEX, About, Citation, about, citations, first_paragraph, json_ld
 from cardproof.render.views.snippets import insert_results, snippets_summary
 from cardproof.render.views.summary import (
     Link,
@@ -159,7 +159,7 @@ class Site:
 
     def author_text(self, card: Card, model: str | None) -> AuthorText:
         """Render a card's own text for one of its models, once. Raises TemplatesError."""
-        from cardproof.render.origin import trace
+        from cardproof.render.line_origins import trace
 
         if (card.file, model) not in self._authors:
             header, text = _author_text(card)

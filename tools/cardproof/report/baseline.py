@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from cardproof.core.errors import InputError
 from cardproof.core.paths import show_path
 from cardproof.core.types import Finding
-from cardproof.report.run import Run
+from cardproof.report.finished_run import Run
 
 FORMAT = "cardproof-baseline/1"
 """Findings are compared by file, check and message, since lines move; a changed value is a new finding."""

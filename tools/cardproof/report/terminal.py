@@ -17,7 +17,7 @@ from cardproof.core.paths import show_path
 from cardproof.core.terminal import one_line, printable
 from cardproof.core.types import INDENTED, SEVERITIES, VERDICTS, Finding, Judgement, shorten
 from cardproof.judge.card_report import CardLists, block_row, claim_row, is_checkable
-from cardproof.report.run import Run, load_lists
+from cardproof.report.finished_run import Run, load_lists
 
 if TYPE_CHECKING:
     from rich.console import Console

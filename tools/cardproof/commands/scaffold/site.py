@@ -15,8 +15,8 @@ from msgspec.structs import replace
 from cardproof.commands.scaffold.families import RESERVED_NAMES, Family, families, family_index, index_text
 from cardproof.core.clock import now
 from cardproof.core.errors import InputError
+from cardproof.core.field_names import kind_of
 from cardproof.core.measurements import Evidence
-from cardproof.core.names import kind_of
 from cardproof.core.numbers import short_text
 from cardproof.core.paths import show_path
 from cardproof.core.settings import Settings

@@ -14,8 +14,8 @@ from functools import cache
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from cardproof.core.field_names import spellings_of
 from cardproof.core.measurements import Counts, Evidence, Recipe, Totals, Unrun
-from cardproof.core.names import spellings_of
 from cardproof.core.settings import Settings
 from cardproof.core.types import Claim, Finding, Judgement, LocalCode, LocalFile, Number, Place
 from cardproof.plan.local_files import LocalFiles

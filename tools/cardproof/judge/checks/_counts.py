@@ -7,8 +7,8 @@ from typing import Literal
 
 from msgspec.structs import replace
 
+from cardproof.core.field_names import kind_of
 from cardproof.core.measurements import Counts, Reproduction, SiblingCounts, Totals
-from cardproof.core.names import kind_of
 from cardproof.core.numbers import (
     Kind,
     equal_as_written,
@@ -25,7 +25,7 @@ from cardproof.core.types import Claim, Fix, Judgement, Number, shorten
 from cardproof.judge.checks import Context
 from cardproof.judge.checks._network import FEW_DIGITS, mismatch_reason
 from cardproof.judge.discrepancies import describe, discrepancies_of
-from cardproof.measure.count.tools import TOOLS
+from cardproof.measure.count.counting_tools import TOOLS
 from cardproof.read.table_values import NO_UNIT
 
 CountKind = Literal["flops", "parameters"]

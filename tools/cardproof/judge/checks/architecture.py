@@ -64,7 +64,7 @@ from __future__ import annotations
 
 from cardproof.core.types import Claim, Judgement
 from cardproof.judge.checks import Check, Context
-from cardproof.measure.count.vocabulary import word_presence
+from cardproof.measure.count.architecture_words import word_presence
 
 METHOD = "looked for among the layers and functions that ran on the meta device"
 

@@ -76,7 +76,7 @@ from cardproof.judge.checks import CardContext, Check, Context
 from cardproof.judge.checks._network import name_map, parameter_mismatch
 from cardproof.read.models import Table
 from cardproof.zoos import is_same_name
-from cardproof.zoos.aliases import bundled_network
+from cardproof.zoos.name_tables import bundled_network
 
 NO_SUCH_MODEL = ("UnknownModel", "LookupError", "KeyError")
 """Beginnings of the errors by which a zoo says that it has no model of a name."""

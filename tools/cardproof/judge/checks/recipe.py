@@ -66,8 +66,8 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
+from cardproof.core.field_names import RECIPE
 from cardproof.core.measurements import Recipe
-from cardproof.core.names import RECIPE
 from cardproof.core.numbers import parse_number
 from cardproof.core.settings import Tolerance
 from cardproof.core.types import Claim, Judgement, Verdict, shorten

@@ -91,8 +91,8 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
+from cardproof.core.field_names import ACCURACIES, canonical_dataset, kind_of
 from cardproof.core.measurements import Evaluated, StatedResult
-from cardproof.core.names import ACCURACIES, canonical_dataset, kind_of
 from cardproof.core.numbers import equal_as_written, parse_number, show_count
 from cardproof.core.types import Claim, Finding, Judgement, Number, shorten
 from cardproof.judge.checks import CardContext, Check, Context

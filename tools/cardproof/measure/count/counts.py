@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from cardproof.core.measurements import Counts, Head, Totals, Unrun
-from cardproof.measure.count.build import build_on_meta
+from cardproof.measure.count.architecture_words import count_words
+from cardproof.measure.count.counting_tools import amounts, tool_values
 from cardproof.measure.count.events import Tally
+from cardproof.measure.count.meta_network import build_on_meta
 from cardproof.measure.count.tally import ShapeRules, tally
-from cardproof.measure.count.tools import amounts, tool_values
-from cardproof.measure.count.vocabulary import count_words
 
 if TYPE_CHECKING:
     from cardproof.measure.count.events import Event
@@ -71,7 +71,7 @@ def count_unrun(model: nn.Module, input_shape: tuple[int, int, int], error: str 
 
 
 def amounts_of(result: Tally, model: nn.Module) -> tuple[int, ...]:
-    """Return the amounts of a forward pass, in the order of :data:`~cardproof.measure.count.tools.COLUMNS`."""
+    """Return the amounts of a forward pass, in the order of :data:`~cardproof.measure.count.counting_tools.COLUMNS`."""
     others = (module for module in model.modules() if id(module) in result.ran and not _is_convolution(module))
     return amounts(result, head_events(result), sum(map(_weight_and_bias, others)))
 

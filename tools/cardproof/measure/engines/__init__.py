@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from cardproof.core.measurements import Evaluated
     from cardproof.core.types import Need
-    from cardproof.plan.evaluations import Job
+    from cardproof.plan.needed_evaluations import Job
 
 Submit = Callable[..., "Future[Any]"]
 """``submit(function, *arguments)``; both must be picklable."""
@@ -58,7 +58,7 @@ def failed_evidence(need: Need, zoo: str, error: str, key: str = "") -> Evidence
 
 def measure_in_worker(need: Need, zoo: str, key: str) -> Evidence:
     """Build, count and explain one model. Runs in a worker, where this import of torch takes place."""
-    from cardproof.measure.record import measure_evidence
+    from cardproof.measure.model_evidence import measure_evidence
 
     return measure_evidence(need, zoo, key)
 
@@ -66,7 +66,7 @@ def measure_in_worker(need: Need, zoo: str, key: str) -> Evidence:
 def evaluate_in_worker(job: Job, zoo: str, threads: int, progress: Callable[[int, int], None]) -> Evaluated | str:
     """Evaluate one model; the result or error has what a custom zoo read for it. Runs in a worker."""
     from cardproof.measure.evaluation import evaluate_job
-    from cardproof.measure.sources import track_sources
+    from cardproof.measure.tracked_files import track_sources
 
     with track_sources(zoo, [job.weights, *([job.data] if job.data else [])]) as sources:
         try:

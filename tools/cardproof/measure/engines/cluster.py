@@ -26,7 +26,7 @@ from cardproof.zoos import BUILT_IN, ZooError, source_digest, zoo_version
 
 if TYPE_CHECKING:
     from cardproof.core.measurements import Evaluated
-    from cardproof.plan.evaluations import Job
+    from cardproof.plan.needed_evaluations import Job
     from cardproof.plan.options import Progress
 
 Code = dict[str, str]

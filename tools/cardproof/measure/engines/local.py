@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from cardproof.core.measurements import Evaluated
     from cardproof.measure.engines import Submit
-    from cardproof.plan.evaluations import Job
+    from cardproof.plan.needed_evaluations import Job
     from cardproof.plan.options import Progress
 
 WORKER_MEMORY = 512 * 1024**2
@@ -75,7 +75,7 @@ class LocalEngine:
             ]
             if zoo not in BUILT_IN:  # each process imports the main module, and so what that imports of this package
                 preload += sorted(name for name in sys.modules if name.startswith("cardproof."))
-            context.set_forkserver_preload(["cardproof.measure.record", *preload])
+            context.set_forkserver_preload(["cardproof.measure.model_evidence", *preload])
             _start_server()
         count = max(1, min(self._workers or worker_count(), calls))
         with _Workers(context, zoo, count) as workers:
@@ -244,10 +244,10 @@ def start_worker() -> None:
 
 def _start_measuring(loaded: Event) -> None:
     """Begin a worker process."""
-    from cardproof.measure import record
+    from cardproof.measure import model_evidence
 
     start_worker()
-    record.zoo_loaded = loaded.set
+    model_evidence.zoo_loaded = loaded.set
 
 
 def _end_with_parent() -> None:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import torch
 from msgspec import Struct, field
 
+from cardproof.measure.count.counting_tools import COLUMNS, TOOLS, Choice, weighted, weights_of
 from cardproof.measure.count.counts import amounts_of, head_events
 from cardproof.measure.count.tally import tally
-from cardproof.measure.count.tools import COLUMNS, TOOLS, Choice, weighted, weights_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -287,7 +287,7 @@ class ForwardPass(Struct, frozen=True):
 
     tally: Tally
     amounts: tuple[int, ...]
-    """In the order of :data:`~cardproof.measure.count.tools.COLUMNS`."""
+    """In the order of :data:`~cardproof.measure.count.counting_tools.COLUMNS`."""
     values: torch.Tensor
     """Results of :func:`ways`, in their order."""
     head_positions: int

@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from cardproof.core.measurements import Counts, Reproduction
 from cardproof.core.types import Question
-from cardproof.measure.count.tools import COLUMNS
+from cardproof.measure.count.counting_tools import COLUMNS
 from cardproof.measure.explain.candidates import (
     FACTORS,
     ForwardPass,
@@ -33,7 +33,7 @@ from cardproof.measure.explain.candidates import (
     usual_inputs,
     ways,
 )
-from cardproof.measure.explain.parameters import USUAL_CLASSES, Stated, explain_parameters
+from cardproof.measure.explain.parameter_counts import USUAL_CLASSES, Stated, explain_parameters
 
 if TYPE_CHECKING:
     from torch import nn

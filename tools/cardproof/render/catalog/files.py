@@ -14,7 +14,7 @@ from cardproof.core.json import strict_json
 from cardproof.core.types import VERDICTS
 from cardproof.judge.card_report import CardReport, ModelRow
 from cardproof.render.catalog.badges import MARK
-from cardproof.render.catalog.model_records import is_model_record, model_folder, model_schema
+from cardproof.render.catalog.model_files import is_model_record, model_folder, model_schema
 from cardproof.render.catalog.model_summary import ModelSummary, Quantity, SummarizedRow, index_text, sorted_models
 from cardproof.render.templates import render_layout
 

@@ -10,8 +10,8 @@ import yaml
 from msgspec import Struct, json
 from msgspec.structs import replace
 
+from cardproof.core.field_names import canonical_dataset
 from cardproof.core.measurements import Evidence
-from cardproof.core.names import canonical_dataset
 from cardproof.core.numbers import short_text
 from cardproof.core.types import SHOWN_VERDICTS, VERDICTS, Judgement, ShownVerdict, Verdict
 from cardproof.core.yaml import Scalar

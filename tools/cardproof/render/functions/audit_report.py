@@ -16,8 +16,8 @@ from typing import Any
 
 from msgspec import Struct, ValidationError, convert, to_builtins
 
+from cardproof.core.field_names import kind_of
 from cardproof.core.json import strict_json
-from cardproof.core.names import kind_of
 from cardproof.core.numbers import parse_number, show_count
 from cardproof.core.paths import is_regular, resolve_inside
 from cardproof.core.types import VERDICTS

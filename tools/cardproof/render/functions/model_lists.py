@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 from msgspec import Struct
 
-from cardproof.core.names import kind_of
+from cardproof.core.field_names import kind_of
 from cardproof.core.types import Verdict
 from cardproof.render.catalog.model_summary import (
     ModelSummary,

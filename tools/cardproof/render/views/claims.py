@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
+from cardproof.core.field_names import ACCURACIES
 from cardproof.core.measurements import Evidence
-from cardproof.core.names import ACCURACIES
 from cardproof.core.numbers import parse_number, short_count, short_text, show_count
 from cardproof.core.secrets import masked
 from cardproof.core.types import SHOWN_VERDICTS, Claim, Judgement, ShownVerdict

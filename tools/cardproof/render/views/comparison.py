@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from cardproof.core.names import canonical_dataset, kind_of
+from cardproof.core.field_names import canonical_dataset, kind_of
 from cardproof.judge.card_report import ModelRow, Score
 from cardproof.judge.checks.results import percentage_points
 

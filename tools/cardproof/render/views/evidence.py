@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from cardproof.core.names import canonical_dataset
+from cardproof.core.field_names import canonical_dataset
 from cardproof.judge.checks import check_of
-from cardproof.plan.evaluations import PACKAGED
+from cardproof.plan.needed_evaluations import PACKAGED
 from cardproof.render.catalog.model_summary import DATASET_TITLES
 from cardproof.render.output.text import slug
 

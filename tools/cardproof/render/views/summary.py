@@ -16,8 +16,8 @@ from cardproof.render.catalog.badges import ATTENTION
 from cardproof.render.views.claims import WEAKEST, Fact, public_address
 
 if TYPE_CHECKING:
-    from cardproof.render.views.about import About
     from cardproof.render.views.claims import ModelView
+    from cardproof.render.views.paper_and_licence import About
 
 MOST_NAMED = 2
 """Fields of wrong claims that the sentence names."""

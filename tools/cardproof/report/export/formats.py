@@ -22,10 +22,10 @@ from cardproof.judge.card_report import claim_row
 from cardproof.plan.local_files import link_of
 from cardproof.read import Reading
 from cardproof.read.cited_results import read_cited
-from cardproof.read.hub import is_for_hub
+from cardproof.read.hub_header import is_for_hub
 from cardproof.read.models import Model, Result
-from cardproof.render.catalog.model_records import model_folder
-from cardproof.render.views.about import cff, is_citable, read_paper
+from cardproof.render.catalog.model_files import model_folder
+from cardproof.render.views.paper_and_licence import cff, is_citable, read_paper
 from cardproof.report.export.hub import hub_header, readme
 
 FORMATS = {

@@ -8,7 +8,7 @@ from collections.abc import Mapping as MappingOf
 from types import MappingProxyType
 from typing import Any
 
-from cardproof.core.names import ACCURACIES
+from cardproof.core.field_names import ACCURACIES
 from cardproof.core.secrets import masked
 from cardproof.core.types import Judgement, Place, Verdict
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, to_yaml
@@ -16,9 +16,9 @@ from cardproof.judge.checks.data_sets import common_name
 from cardproof.judge.checks.results import percentage_points
 from cardproof.read import Model
 from cardproof.read.cited_results import CitedSource
-from cardproof.read.hub import LISTS, TEXTS, licence_id
+from cardproof.read.hub_header import LISTS, TEXTS, licence_id
 from cardproof.render.output.text import code_text, markdown_text
-from cardproof.render.views.about import bibtex, read_paper
+from cardproof.render.views.paper_and_licence import bibtex, read_paper
 
 HELD: tuple[Verdict, ...] = ("confirmed", "cited")
 """Verdicts of results in the header by default."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cardproof.report.run import Run, View
+    from cardproof.report.finished_run import Run, View
 
 __all__ = ["FORMATS", "texts_of"]
 
@@ -16,7 +16,7 @@ FORMATS = ("text", "json", "junit", "sarif", "github", "markdown")
 
 def texts_of(run: Run, formats: Iterable[str]) -> dict[str, str]:
     """Return a run in each of some formats: json, junit, sarif, github or markdown."""
-    from cardproof.report.run import view_of
+    from cardproof.report.finished_run import view_of
 
     view = view_of(run)
     return {name: _text(name, view) for name in dict.fromkeys(formats)}

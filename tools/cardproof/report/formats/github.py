@@ -14,7 +14,7 @@ from cardproof.core.paths import in_repository
 from cardproof.core.terminal import printable
 from cardproof.core.types import Finding, Judgement
 from cardproof.render.output.text import markdown_text
-from cardproof.report.run import View
+from cardproof.report.finished_run import View
 from cardproof.report.terminal import headline, shown_counts, summary, with_notes_grouped
 
 COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}

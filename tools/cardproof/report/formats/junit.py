@@ -14,7 +14,7 @@ from xml.etree import ElementTree  # nosec B405  # of our own text
 from junitparser import Attr, Failure, JUnitXml, Skipped, SystemOut, TestCase, TestSuite
 
 from cardproof.core.types import Finding, Judgement, Place
-from cardproof.report.run import View
+from cardproof.report.finished_run import View
 
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 cannot hold, escaped or not (section 2.2)."""

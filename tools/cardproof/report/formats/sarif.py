@@ -21,7 +21,7 @@ from cardproof.core.source import BOM_COLUMN
 from cardproof.core.types import VERDICTS, Finding, Fix
 from cardproof.judge.checks import Check, all_checks, checks_by_word
 from cardproof.report.baseline import Key, key_of
-from cardproof.report.run import View
+from cardproof.report.finished_run import View
 from cardproof.report.terminal import summary
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"

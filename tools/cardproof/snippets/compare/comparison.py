@@ -20,7 +20,7 @@ from cardproof.snippets.compare.outputs import (
 )
 from cardproof.snippets.compare.stated_outputs import Expectation, compared_lines, expectations
 from cardproof.snippets.compare.value_comments import StatedValue, compare_value, depends_on_weights, stated_values
-from cardproof.snippets.console import Example
+from cardproof.snippets.doctest_blocks import Example
 from cardproof.snippets.types import Block, BlockRun, ConsoleError, Outcome, Printed
 
 __all__ = ["Comparison", "Expectation", "compare", "expectations", "judge_block"]

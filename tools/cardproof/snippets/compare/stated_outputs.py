@@ -12,8 +12,8 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cardproof.snippets.console import Example, examples
-from cardproof.snippets.names import tree_of
+from cardproof.snippets.doctest_blocks import Example, examples
+from cardproof.snippets.name_uses import tree_of
 from cardproof.snippets.types import Block, ConsoleError
 
 Kind = Literal["strict", "loose", "console", "output"]

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from cardproof.snippets.compare.outputs import same_output
 from cardproof.snippets.compare.stated_outputs import Comment, comments_of, compared_lines, marker_of
-from cardproof.snippets.names import tree_of
+from cardproof.snippets.name_uses import tree_of
 from cardproof.snippets.types import Block
 
 ValueComparison = Literal["holds", "differs", "unclear", "unrelated"]

@@ -12,9 +12,8 @@ from msgspec.structs import replace
 
 from cardproof.core.errors import InputError
 from cardproof.core.types import Finding, Place, Severity
-from cardproof.snippets.console import is_console
-from cardproof.snippets.find.missed_fences import missed_fences
-from cardproof.snippets.find.page import (
+from cardproof.snippets.doctest_blocks import is_console
+from cardproof.snippets.find.converted_page import (
     CONSOLE,
     PYTHON,
     Comment,
@@ -25,6 +24,7 @@ from cardproof.snippets.find.page import (
     fence_options,
     indentation,
 )
+from cardproof.snippets.find.missed_fences import missed_fences
 from cardproof.snippets.types import Block, Options
 
 CHECK = "snippets"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cardproof.core.paths import is_inside, is_regular, root_of, root_of_argument
-from cardproof.snippets.find.page import (
+from cardproof.snippets.find.converted_page import (
     CONSOLE,
     PYTHON,
     Comment,

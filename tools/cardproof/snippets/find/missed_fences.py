@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from cardproof.core.types import Severity
-from cardproof.snippets.find.page import CONSOLE, PYTHON, ConvertedPage, indentation, suggest_option
+from cardproof.snippets.find.converted_page import CONSOLE, PYTHON, ConvertedPage, indentation, suggest_option
 
 _LIKE = re.compile(
     r"(?P<before>[> \t]*)(?P<marker>(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(?P<fence>`{3,}(?=[^`]*$)|~{3,})(?P<info>.*)$"

@@ -20,7 +20,7 @@ from msgspec import to_builtins
 from cardproof.snippets.run import protocol
 from cardproof.snippets.run.fork_client import PageProcess, is_readable
 from cardproof.snippets.run.processes import descendants, memory, proportional_memory
-from cardproof.snippets.run.record import OverError, Record, size_text
+from cardproof.snippets.run.recorder import OverError, Record, size_text
 from cardproof.snippets.run.schedule import Schedule
 from cardproof.snippets.run.statements import FILTERS, Sources, Statement, describe, statements
 from cardproof.snippets.types import Block, BlockRun, Limits

@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Sequence
 
-from cardproof.snippets.names import Uses, uses_of, uses_of_text
+from cardproof.snippets.name_uses import Uses, uses_of, uses_of_text
 from cardproof.snippets.run.statements import FILTERS, parse_statements
 from cardproof.snippets.types import Block, BlockRun
 

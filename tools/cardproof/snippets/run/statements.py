@@ -97,7 +97,7 @@ def _pieces_of_code(block: Block) -> Iterator[tuple[str, int, bool, bool]]:
     if not block.console:
         yield block.code, 1, False, False
         return
-    from cardproof.snippets.console import examples  # few pages have consoles
+    from cardproof.snippets.doctest_blocks import examples  # few pages have consoles
 
     try:
         found = examples(block.code)

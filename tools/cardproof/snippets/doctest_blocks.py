@@ -6,7 +6,7 @@ import re
 
 from msgspec import Struct
 
-from cardproof.snippets.names import tree_of
+from cardproof.snippets.name_uses import tree_of
 from cardproof.snippets.types import ConsoleError
 
 IGNORED_OUTPUT = frozenset({"IGNORE_OUTPUT", "IGNORE_RESULT", "IGNORE_WANT", "SHOW_WARNINGS"})

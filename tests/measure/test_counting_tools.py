@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from cardproof.measure.count.build import build_on_meta
+from cardproof.measure.count.counting_tools import COLUMNS, TOOLS
 from cardproof.measure.count.counts import count
+from cardproof.measure.count.meta_network import build_on_meta
 from cardproof.measure.count.tally import tally
-from cardproof.measure.count.tools import COLUMNS, TOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

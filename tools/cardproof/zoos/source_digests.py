@@ -96,7 +96,7 @@ def _ask_in_process(spec: str, names: list[str]) -> dict[str, str]:
         question.write(json.dumps({"zoo": spec, "names": names}).encode())
         question.seek(0)
         process = subprocess.Popen(
-            [sys.executable, "-m", "cardproof.zoos.digests"],
+            [sys.executable, "-m", "cardproof.zoos.source_digests"],
             stdin=question,
             stdout=answer,
             env=environment,

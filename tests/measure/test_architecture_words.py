@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from convnets import convnet
 from torch import nn
 
-from cardproof.measure.count.build import build_on_meta
+from cardproof.measure.count.architecture_words import word_presence
 from cardproof.measure.count.counts import count
-from cardproof.measure.count.vocabulary import word_presence
+from cardproof.measure.count.meta_network import build_on_meta
 
 
 def judged(build: Any, word: str, shape: tuple[int, int, int] = (3, 32, 32)) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from cardproof.core.names import FIELDS, kind_of
+from cardproof.core.field_names import FIELDS, kind_of
 from cardproof.core.source import Source
 from cardproof.core.types import Finding, Fix, Place
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, items_of, read_yaml

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cardproof.read import read_cards
-from cardproof.read.hub import LICENCES, TASKS, header_facts, licence_id, nearest_word
+from cardproof.read.hub_header import LICENCES, TASKS, header_facts, licence_id, nearest_word
 
 GOOD = """---
 model-index:

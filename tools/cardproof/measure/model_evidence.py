@@ -18,13 +18,13 @@ from cardproof.core.errors import did_you_mean, error_text
 from cardproof.core.measurements import Environment, Evidence, Measured, Reproduction, SiblingCounts, Unrun
 from cardproof.core.numbers import equal_as_written
 from cardproof.core.types import Need, Question
-from cardproof.measure.count.build import build_on_meta
 from cardproof.measure.count.counts import count_merged, count_unrun, counts_of_tally
 from cardproof.measure.count.events import Tally
+from cardproof.measure.count.meta_network import build_on_meta
 from cardproof.measure.count.tally import tally
 from cardproof.measure.explain.candidates import ways
 from cardproof.measure.explain.search import explain
-from cardproof.measure.sources import track_sources
+from cardproof.measure.tracked_files import track_sources
 from cardproof.zoos import (
     BUILT_IN,
     Zoo,

@@ -15,7 +15,7 @@ from cardproof.commands.edit import fix_files
 from cardproof.commands.header_edits import EditError
 from cardproof.core.source import Source
 from cardproof.read import read_cards
-from cardproof.read.index_shape import one_letter_apart, read_index
+from cardproof.read.index_repair import one_letter_apart, read_index
 
 WHOLE = """Type: model-index
 Collections:

@@ -29,13 +29,13 @@ from msgspec.structs import replace
 
 from cardproof.core.digests import digest_of_file
 from cardproof.core.paths import MOST_ENTRIES, PathError, named_files, resolve_inside
-from cardproof.snippets.names import tree_of
+from cardproof.snippets.name_uses import tree_of
 from cardproof.snippets.run.fork_client import ForkServer, PageProcess, RunnerError, ServerState
 from cardproof.snippets.run.isolation import hide_process
 from cardproof.snippets.run.monitor import Monitor
 from cardproof.snippets.run.processes import remove_folder
 from cardproof.snippets.run.protocol import Reach, Task
-from cardproof.snippets.run.record import Mask, Record
+from cardproof.snippets.run.recorder import Mask, Record
 from cardproof.snippets.run.schedule import Schedule
 from cardproof.snippets.run.worker import STATE
 from cardproof.snippets.types import Block, BlockRun, Device, Limits

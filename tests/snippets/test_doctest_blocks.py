@@ -7,9 +7,9 @@ from msgspec.structs import replace
 
 from cardproof.snippets.compare.comparison import judge_block
 from cardproof.snippets.compare.stated_outputs import unknown_directives
-from cardproof.snippets.console import examples, is_console
+from cardproof.snippets.doctest_blocks import examples, is_console
 from cardproof.snippets.find.blocks import find_blocks
-from cardproof.snippets.run.runner import Job, Runner
+from cardproof.snippets.run.page_runner import Job, Runner
 from cardproof.snippets.types import Block, BlockRun, ConsoleError, Options, Printed
 
 

@@ -27,7 +27,7 @@ from cardproof.snippets.results import BlockResult, PageRun, result_of
 from cardproof.snippets.types import Block, BlockRun, Device, Limits, Outcome, Status
 
 if TYPE_CHECKING:
-    from cardproof.snippets.run.runner import Job, Runner
+    from cardproof.snippets.run.page_runner import Job, Runner
 
 DEVICES: tuple[Device, ...] = ("cpu", "cuda")
 
@@ -102,7 +102,7 @@ def _inputs_beside_code(page: Page, device: str, policy: Policy) -> list[object]
     model = [page.file, page.model, page.inputs]
     files: list[str] = []
     if policy.files:
-        from cardproof.snippets.run.runner import digests_of_given
+        from cardproof.snippets.run.page_runner import digests_of_given
 
         files = digests_of_given(policy.files, _folders(page), page.base)
     return [METHOD, *model, device, placeholders, policy.weights, policy.network, repr(policy.limits), *files]
@@ -137,7 +137,7 @@ def runs_of_pages(
     missing = [pair for pair in wanted if pair[2] not in runs]
     possible = [pair for pair in missing if pair[1] != "cuda" or gpu_is_visible()]
     if possible:
-        from cardproof.snippets.run.runner import Runner
+        from cardproof.snippets.run.page_runner import Runner
 
         with Runner(policy.limits, policy.preload) as runner:
             for done, (sought, device, key) in enumerate(possible, 1):
@@ -296,7 +296,7 @@ def run_blocks(
     page: Page, blocks: tuple[Block, ...], device: Device, policy: Policy, runner: Runner
 ) -> tuple[list[Outcome], bool]:
     """Run blocks and judge them; the second value is whether networks had random weights."""
-    from cardproof.snippets.run.runner import Job, given_files
+    from cardproof.snippets.run.page_runner import Job, given_files
 
     job = Job(
         page.file,
@@ -325,7 +325,7 @@ def run_blocks(
 
 def _run_job(job: Job, runner: Runner) -> tuple[BlockRun, ...]:
     """Return the runs of a job's blocks: one for each, even after an error."""
-    from cardproof.snippets.run.runner import RunnerError
+    from cardproof.snippets.run.page_runner import RunnerError
 
     try:
         return runner.run(job)
@@ -380,7 +380,7 @@ def _states_output(block: Block) -> bool:
 def _versions(policy: Policy, blocks: Sequence[Block]) -> tuple[str, ...]:
     from importlib.metadata import version
 
-    from cardproof.snippets.run.runner import preload_for
+    from cardproof.snippets.run.page_runner import preload_for
 
     found = [f"python {platform.python_version()}"]
     for name in preload_for(blocks) if policy.preload is None else policy.preload:

@@ -21,7 +21,7 @@ from cardproof.evidence.records import dependencies
 from cardproof.plan.recall import plan
 from cardproof.read import read_cards
 from cardproof.read.models import make_claim
-from cardproof.zoos.aliases import NameTable, load_names, read_names
+from cardproof.zoos.name_tables import NameTable, load_names, read_names
 
 ZOO = """
 from torch import nn

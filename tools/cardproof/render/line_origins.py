@@ -12,7 +12,7 @@ from jinja2.lexer import Token, TokenStream
 from msgspec import Struct, field
 
 from cardproof.core.paths import show_path
-from cardproof.snippets.find.page import align_lines, fill_gaps
+from cardproof.snippets.find.converted_page import align_lines, fill_gaps
 
 if TYPE_CHECKING:
     from cardproof.render.templates import Templates

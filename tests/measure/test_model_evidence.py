@@ -17,9 +17,9 @@ from torch import nn
 
 import res2next
 from cardproof.measure import evaluation
-from cardproof.measure.count.build import build_on_meta
-from cardproof.measure.record import measure_model
-from cardproof.plan import evaluations
+from cardproof.measure.count.meta_network import build_on_meta
+from cardproof.measure.model_evidence import measure_model
+from cardproof.plan import needed_evaluations
 
 
 class Zoo:
@@ -68,7 +68,7 @@ def test_memory_and_interrupts_are_not_swallowed(name: str, raised: Any) -> None
 
 def test_wording_needs_no_torch() -> None:
     code = (
-        "import sys, cardproof.measure, cardproof.judge.discrepancies, cardproof.measure.count.vocabulary\n"
+        "import sys, cardproof.measure, cardproof.judge.discrepancies, cardproof.measure.count.architecture_words\n"
         "assert 'torch' not in sys.modules\n"
     )
     environment = {"PYTHONPATH": str(ROOT / "tools")}
@@ -179,10 +179,10 @@ EVALUATION = (
 )
 """What feeds images to a network and counts what it says; networks and weights are inputs of their own."""
 
-DECIDED = {"evaluation/1": "2cd1ee9604afc55c"}
-"""For each version of a method, the code that gives its results. Where this test fails: raise METHOD in
-``plan/evaluations.py`` if any count could come out otherwise, which makes all older results stale; then write the
-new digest here."""
+DECIDED = {"evaluation/1": "e2f040d500fe728e"}
+"""For each version of a method, the code that gives its results. If this test fails: raise METHOD in
+``plan/needed_evaluations.py`` if any count could come out otherwise, which makes all older results stale; then write
+the new digest here."""
 
 
 def digest_of_code(paths: tuple[Path, ...]) -> str:
@@ -203,7 +203,7 @@ def _is_text(node: ast.AST) -> bool:
 
 
 def test_the_code_that_evaluates_is_that_of_its_method() -> None:
-    assert {evaluations.METHOD: digest_of_code(EVALUATION)} == DECIDED
+    assert {needed_evaluations.METHOD: digest_of_code(EVALUATION)} == DECIDED
 
 
 @pytest.mark.parametrize(("one", "other", "same"), [("x = 1", "x  =  1  # one", True), ("x = 1", "x = 2", False)])

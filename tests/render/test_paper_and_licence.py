@@ -10,7 +10,7 @@ from sites import CARD, ONE_JOB, write_site
 
 from cardproof.build import render
 from cardproof.core.settings import load_settings
-from cardproof.render.views.about import Paper, apa, arxiv_id, bibtex, cff, citations, is_citable
+from cardproof.render.views.paper_and_licence import Paper, apa, arxiv_id, bibtex, cff, citations, is_citable
 
 RES2NET = Paper(
     "Res2Net: A New Multi-scale Backbone Architecture",
