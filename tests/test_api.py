@@ -17,7 +17,7 @@ from sites import ONE_JOB, write_site
 import cardproof
 from cardproof.commands.cli import cardproof as program
 from cardproof.core.settings import load_settings
-from cardproof.render.reference_pages import reference_pages
+from cardproof.render.generated_reference import reference_pages
 
 PAGE = reference_pages(Path(), program)[Path("api.md")]
 
@@ -36,7 +36,7 @@ def test_render_is_the_function_and_the_room(tmp_path, monkeypatch):
     run = render(load_settings(site / "mkdocs.yml"), ONE_JOB)
     assert (run.exit, run.measured) == (0, 1)
     assert (site / "docs/models/tiny.md").is_file()
-    assert render.reference.PUBLIC is cardproof.PUBLIC
+    assert render.generated_reference.PUBLIC is cardproof.PUBLIC
 
 
 def test_all_public_names_are_in_the_reference_and_others_are_no_attributes():

@@ -18,7 +18,7 @@ from test_rooms import ROOMS
 from cardproof.commands.cli import cardproof
 from cardproof.core.settings import SETTINGS, load_settings
 from cardproof.judge.checks import all_checks
-from cardproof.render.reference_pages import EXIT_STATUSES, reference_pages
+from cardproof.render.generated_reference import EXIT_STATUSES, reference_pages
 from cardproof.snippets.results import load_runs
 from cardproof.snippets.run_pages import Page, policy_of, runs_of_pages
 from res2next import list_models

@@ -8,7 +8,7 @@ from click.shell_completion import CompletionItem
 from cardproof.commands.options import epilog
 from cardproof.core.errors import did_you_mean
 from cardproof.judge.checks import all_checks, checks_by_word
-from cardproof.render.reference_pages import terminal_page
+from cardproof.render.generated_reference import terminal_page
 
 
 def _complete_check(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -97,6 +97,6 @@ def render_command(
 def program_reference(folder: Path) -> dict[Path, str]:
     """Return the pages of the reference for this command line."""
     from cardproof.commands.cli import cardproof
-    from cardproof.render.reference_pages import reference_pages
+    from cardproof.render.generated_reference import reference_pages
 
     return reference_pages(folder, cardproof)

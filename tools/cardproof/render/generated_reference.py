@@ -43,10 +43,10 @@ def reference_pages(folder: Path, program: click.Group) -> dict[Path, str]:
     public = [(name, _description(getattr(import_module(module), name))) for name, module in PUBLIC.items()]
     in_words = {"title": _title, "sentence": _first_sentence}
     pages = {
-        "index.md": _page("render/reference_pages.py", "index.md", checks=all_checks(), **in_words),
+        "index.md": _page("render/generated_reference.py", "index.md", checks=all_checks(), **in_words),
         "commands.md": _page("commands/cli.py", "commands.md", commands=_help_texts(program)),
         "settings.md": _page("core/settings.py", "settings.md", settings=_settings()),
-        "exit-statuses.md": _page("render/reference_pages.py", "exit-statuses.md", statuses=EXIT_STATUSES),
+        "exit-statuses.md": _page("render/generated_reference.py", "exit-statuses.md", statuses=EXIT_STATUSES),
         "api.md": _page("__init__.py", "api.md", public=public),
     }
     for check in all_checks():
