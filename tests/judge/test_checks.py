@@ -22,7 +22,7 @@ from cardproof.measure.gather import GatheredEvidence
 from cardproof.plan.recall import plan
 from cardproof.read import read_cards
 from cardproof.report.terminal import json_of
-from cardproof.zoos import as_recipe
+from cardproof.zoos import recipe_of_zoo
 
 SECTIONS = ["What it does", "Why", "Example", "Fix", "Ignore", "Settings"]
 CHANGES = [
@@ -277,9 +277,9 @@ def test_what_is_no_number_or_not_in_the_recipe_is_unchecked(judged):
 
 
 def test_a_recipe_may_be_a_mapping_of_a_zoo_of_the_users_own():
-    recipe = as_recipe({"name": "mine", "learning_rate": 0.1, "epochs": 5, "techniques": ["Mixup"]})
+    recipe = recipe_of_zoo({"name": "mine", "learning_rate": 0.1, "epochs": 5, "techniques": ["Mixup"]})
     assert recipe == Recipe("mine", "", (("lr", "0.1"), ("epochs", "5")), ("Mixup",))
-    assert as_recipe(None) is None
+    assert recipe_of_zoo(None) is None
 
 
 @pytest.mark.parametrize("words", ["0.1 x batch / 256", "cosine", "inf", ""])

@@ -187,7 +187,7 @@ def _is_own(path: str) -> bool:
     here, home = Path.cwd().resolve(), Path.home().resolve()
     if any(
         real.is_relative_to(folder) and folder != here and not here.is_relative_to(folder)
-        for folder in _library_folders()
+        for folder in _folders_not_tracked()
     ):
         return False
     if real.is_relative_to(here):
@@ -198,7 +198,7 @@ def _is_own(path: str) -> bool:
 
 
 @cache
-def _library_folders() -> tuple[Path, ...]:
+def _folders_not_tracked() -> tuple[Path, ...]:
     """Return the folders of Python, installed packages, this package, and a virtual environment."""
     kinds = ("stdlib", "platstdlib", "purelib", "platlib")
     found = [*(sysconfig.get_path(kind) for kind in kinds), sys.prefix, str(Path(__file__).parents[1])]

@@ -34,7 +34,7 @@ def trace(templates: Templates, text: str, file: str, variables: Mapping[str, An
     Raises TemplatesError.
     """
     rendered = templates.render_text(text, file, variables)
-    marked, places = _render_with_marks(templates, text, file, variables)
+    marked, places = _render_template_with_marks(templates, text, file, variables)
     lines = rendered.split("\n")
     found = list(_lines_with_origin(marked, places, (file, 1)))
     if _MARKS.sub("", marked) == rendered:
@@ -82,7 +82,7 @@ _PLACES = "cardproof places"
 """A global that templates cannot name, because of its blank."""
 
 
-def _render_with_marks(
+def _render_template_with_marks(
     templates: Templates, text: str, file: str, variables: Mapping[str, Any]
 ) -> tuple[str, _MarkedLines]:
     """Return the rendering with marks; if it fails, the template itself, marked line by line."""

@@ -299,7 +299,7 @@ def recipe_of(spec: str, name: str) -> Recipe | None:
         return None
     zoo = load_zoo(spec)
     try:
-        return as_recipe(zoo.recipe(name), getattr(zoo, "training_log", lambda _: None)(name))
+        return recipe_of_zoo(zoo.recipe(name), getattr(zoo, "training_log", lambda _: None)(name))
     except LookupError:
         return None
     except ValueError as trouble:
@@ -317,7 +317,7 @@ def curve_of(spec: str, name: str) -> Curve | None:
         return None
 
 
-def as_recipe(given: Any, log: Any = None) -> Recipe | None:
+def recipe_of_zoo(given: Any, log: Any = None) -> Recipe | None:
     """Return a recipe, converted from the object or mapping that its zoo returns."""
     if given is None or isinstance(given, Recipe):
         return given
