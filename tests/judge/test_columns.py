@@ -324,6 +324,11 @@ def test_a_zero_that_may_only_fill_its_cell_refutes_nothing(stated, parameters, 
     assert settled.judgements[0].verdict == verdict
 
 
+def test_a_zero_may_fill_the_only_cell_of_a_column_too() -> None:
+    settled = column_of(("25.60M", context_of("a", 2_554_935_200, statistics=45_440)), field="Parameters")
+    assert settled.judgements[0].verdict == "unchecked"
+
+
 def test_zeros_that_end_a_whole_column_are_left_out_once(tmp_path: Path) -> None:
     """The reader leaves out one zero of each cell: of ``0.400`` one more may fill the cell, not two."""
     card = tmp_path / "card.md"

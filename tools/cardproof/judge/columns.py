@@ -73,7 +73,7 @@ _PADDED = re.compile(r"(?P<whole>[^.]*)\.(?P<kept>\d*?)0+(?!\d)[^.]*")
 
 def _set_aside_padded(rows: list[Judged]) -> None:
     """Set aside the cells of a table that are right without their last zeros, which may only fill the cell."""
-    if not rows[0].claim.column or len(rows) < FEW_ROWS:
+    if not rows[0].claim.column:
         return
     known = rows[0].context.settings.conventions == "known"
     of_operations = 2 * sum(TWICE in _matching_conventions(row) for row in rows) > len(rows)
