@@ -72,7 +72,7 @@ def score(logits: Tensor, labels: Tensor) -> Scores:
     predicted = torch.where(logits == highest, classes, len(classes)).amin(1)
     broken = logits.isnan().any(1) | (logits == torch.inf).any(1)
     return Scores(
-        label=labels.numpy(),
+        label=labels.numpy().copy(),  # those of a data loader are memory of another process
         rank=before.sum(1).masked_fill(broken, NEVER).numpy(),
         predicted=predicted.masked_fill(broken, -1).numpy(),
         confidence=logits.softmax(1).amax(1).masked_fill(broken, nan).numpy(),

@@ -216,8 +216,7 @@ def load_batches(
     for batch, failed in loader:
         undecodable |= failed
         if batch is not None:
-            numbers, images, labels = batch
-            yield numbers.numpy(), images, labels
+            yield batch
 
 
 def load_batch(data: ImageSet, indices: Indices, undecodable: dict[int, str]) -> Batch | None:
@@ -225,7 +224,7 @@ def load_batch(data: ImageSet, indices: Indices, undecodable: dict[int, str]) ->
     indexed = Indexed(data)
     batch, failed = collate([indexed[index] for index in indices.tolist()])
     undecodable.update(failed)
-    return None if batch is None else (batch[0].numpy(), batch[1], batch[2])
+    return batch
 
 
 def workers_for(data: ImageSet, device: torch.device) -> int:
@@ -257,11 +256,17 @@ class Indexed:
         return index, image, label
 
 
-def collate(items: Sequence[tuple[int, Any, int] | tuple[int, str]]) -> tuple[Any, dict[int, str]]:
-    """The images of one batch, None without any; and the messages about images that cannot be decoded."""
+def collate(items: Sequence[tuple[int, Any, int] | tuple[int, str]]) -> tuple[Batch | None, dict[int, str]]:
+    """The images of one batch, None without any; and the messages about images that cannot be decoded.
+
+    Indices are not a tensor, which would keep memory of the decoding process open until results are written.
+    """
     failed = {item[0]: item[1] for item in items if len(item) == 2}
     whole = [item for item in items if len(item) == 3]
-    return default_collate(whole) if whole else None, failed
+    if not whole:
+        return None, failed
+    images, labels = default_collate([item[1:] for item in whole])
+    return (np.array([item[0] for item in whole], np.int64), images, labels), failed
 
 
 # --- Device and precision ---

@@ -9,9 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from numpy.typing import NDArray
 from quick_digits import MODEL, TRANSFORM, digits, evaluate_and_die, trained_network, weights_file
 from torch import nn
 from warm import start
@@ -21,7 +23,8 @@ from res2next.commands.evaluate import evaluate_
 from res2next.datasets import open_dataset
 from res2next.distributed import DeviceNotAvailable
 from res2next.evaluation import Evaluation, UnfitNetwork, evaluate
-from res2next.evaluation.partial_results import OtherEvaluation, read_results
+from res2next.evaluation.metrics import Scores
+from res2next.evaluation.partial_results import OtherEvaluation, Results, read_results
 from res2next.weights import file_digest
 
 if TYPE_CHECKING:
@@ -72,6 +75,19 @@ def test_counts_are_those_of_a_plain_loop(result: Evaluation) -> None:
 def test_counts_do_not_depend_on_batch_size_and_workers(batch_size: int, workers: int, result: Evaluation) -> None:
     other = evaluate(trained_network(), digits(), batch_size=batch_size, workers=workers)
     assert counts(other) == counts(result)
+
+
+def test_results_hold_no_memory_that_another_process_shares(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[int] = []
+    add = Results.add
+
+    def count(results: Results, indices: NDArray[np.int64], scores: Scores) -> None:
+        add(results, indices, scores)
+        held.append(sum("/torch_" in line for line in Path("/proc/self/maps").read_text().splitlines()))
+
+    monkeypatch.setattr(Results, "add", count)
+    evaluate(trained_network(), digits(), batch_size=7, workers=1)
+    assert max(held) <= 20  # those of the batches that are under way, not of all 52
 
 
 def test_all_that_is_counted_adds_up(result: Evaluation) -> None:
