@@ -48,7 +48,7 @@ def test_git_ignores_what_a_render_makes_and_nothing_else_in_docs(own_site, tmp_
         return sorted(subprocess.check_output(command, cwd=folder, text=True).splitlines())
 
     if not (ROOT / ".git").exists():
-        pytest.skip("this is no checkout of Git")
+        pytest.skip("not a Git checkout")
     shutil.copytree(own_site / "docs", tmp_path / "docs")
     shutil.copy(ROOT / ".gitignore", tmp_path)
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)

@@ -115,22 +115,25 @@ def _write_into(out: Path, err: Path) -> None:
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
 
 
+def _become(command: str, arguments: Sequence[str], out: Path, err: Path) -> None:
+    """Let this process be a command whose streams are files, and which forks the processes that it starts."""
+    gc.freeze()
+    _write_into(out, err)
+    util.spawnv_passfds = _fork_passfds
+    sys.argv = [command, *arguments]
+
+
 def _dask(folder: Path, log: Path, words: Sequence[str]) -> None:
     from dask.__main__ import main
 
     os.chdir(folder)
-    _write_into(log, log)
-    util.spawnv_passfds = _fork_passfds
-    sys.argv = ["dask", *words]
+    _become("dask", words, log, log)
     main()
 
 
 def _script(script: Path, arguments: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
-    gc.freeze()
     os.environ |= environment
-    _write_into(folder / "out", folder / "err")
-    util.spawnv_passfds = _fork_passfds
-    sys.argv = [str(script), *arguments]
+    _become(str(script), arguments, folder / "out", folder / "err")
     sys.path.insert(0, str(script.parent))
     runpy.run_path(str(script), run_name="__main__")
 
@@ -138,13 +141,10 @@ def _script(script: Path, arguments: Sequence[str], folder: Path, environment: M
 def _command(words: Sequence[str], folder: Path, environment: Mapping[str, str], said: Path) -> None:
     from cardproof.commands.cli import main
 
-    gc.freeze()
     os.chdir(folder)
     os.environ.clear()
     os.environ |= environment
-    _write_into(said, said)
-    util.spawnv_passfds = _fork_passfds
-    sys.argv = ["cardproof", *words]
+    _become("cardproof", words, said, said)
     main()
 
 
@@ -170,14 +170,11 @@ def _rank(rank: int, processes: int, port: int, folder: Path, arguments: Sequenc
 def _build(site: Path, cache: Path, options: Sequence[str]) -> None:
     from cardproof.commands.cli import main
 
-    gc.freeze()
     os.setsid()
     os.chdir(site)
     os.environ |= {"SOURCE_DATE_EPOCH": "1700000000", "XDG_CACHE_HOME": str(cache)}
-    for number in range(3):
-        os.dup2(os.open(os.devnull, os.O_RDWR), number)
-    util.spawnv_passfds = _fork_passfds
-    sys.argv = ["cardproof", "render", "--quiet", *options]
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    _become("cardproof", ["render", "--quiet", *options], Path(os.devnull), Path(os.devnull))
     main()
 
 

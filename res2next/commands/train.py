@@ -134,7 +134,7 @@ def _train_and_test(
         if trained and not hold_out and not no_test:
             return trained, _test(recipe, data, trained.weights, str(world.device))
     if trained and not hold_out:  # said with --quiet too, which is about progress
-        text = "there is no folder test or val, and so no test: --hold-out N measures on N of the images"
+        text = "nothing was tested, as the images have no folder test or val: --hold-out N measures on N of the images"
         click.echo(text, err=True)
     return trained, None
 

@@ -53,7 +53,7 @@ LICENCES = {"Apache-2.0", "OFL-1.1", "CC0-1.0", "WordNet", "MIT"}
 @pytest.fixture(scope="module")
 def files() -> list[str]:
     if not (ROOT / ".git").exists():
-        pytest.skip("this is no checkout of Git")
+        pytest.skip("not a Git checkout")
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     found = subprocess.check_output(command, cwd=ROOT, text=True).splitlines()
     return [name for name in found if (ROOT / name).exists()]

@@ -265,7 +265,7 @@ def test_one_command_fine_tunes_and_measures_the_test_images(
     status, out, err = run(capsys, *common, *train_only, "--quiet")
     assert status == 0
     assert "test " not in out
-    assert err.startswith("there is no folder test or val, and so no test: --hold-out N measures on N")
+    assert err.startswith("nothing was tested, as the images have no folder test or val: --hold-out N measures on N")
 
 
 def test_the_recipe_asks_for_the_folder(capsys: pytest.CaptureFixture[str]) -> None:

@@ -63,7 +63,7 @@ def cache_folder() -> Path:
 
 def follow_links(path: Path) -> Path:
     """Return a path with its links followed. Raises OSError for links in a circle."""
-    found = Path(os.path.realpath(path))
+    found = real_path(path)
     if found.is_symlink():
         raise OSError(errno.ELOOP, "Symlink loop", show_path(path))
     return found
@@ -78,6 +78,11 @@ def resolve_inside(path: Path, root: Path) -> Path | None:
         return None
 
 
+def real_path(path: Path) -> Path:
+    """Return a path with its links followed; unlike ``Path.resolve``, this does not fail for links in a circle."""
+    return Path(os.path.realpath(path))
+
+
 def is_inside(path: Path, roots: Iterable[Path]) -> bool:
     """Return whether a path, with its links followed, is below one of some folders."""
     return any(resolve_inside(path, root) for root in roots)
@@ -89,6 +94,14 @@ def is_regular(path: Path) -> bool:
         return stat.S_ISREG(path.stat().st_mode)
     except (OSError, ValueError):
         return False
+
+
+def existing_text(path: Path) -> str | None:
+    """Return the text of a file; None if there is none, or if it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace") if is_regular(path) else None
+    except OSError:
+        return None
 
 
 def file_key(path: Path) -> object:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from cardproof.core.errors import InputError, did_you_mean
 from cardproof.core.field_names import WITH_TOLERANCE, canonical_dataset, dataset_names, normal_field, spellings_of
 from cardproof.core.numbers import parse_number
-from cardproof.core.paths import is_inside, root_of
+from cardproof.core.paths import is_inside, real_path, root_of
 from cardproof.core.source import read_source
 from cardproof.core.types import shorten
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
@@ -158,7 +158,7 @@ def _inherited_configurations(config: Path) -> list[Mapping]:
     """Return a configuration, then the one that it inherits from by ``INHERIT``, and so on; an empty file has none."""
     trees: list[Mapping] = []
     seen: set[Path] = set()
-    while (real := Path(os.path.realpath(config))) not in seen:  # resolve() fails for links in a circle
+    while (real := real_path(config)) not in seen:
         seen.add(real)
         source, findings = read_source(config, config.as_posix())
         tree: Node | None = None

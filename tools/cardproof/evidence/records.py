@@ -21,7 +21,7 @@ from cardproof.core.journal import replace_files, site_lock
 from cardproof.core.json import NewerError, TamperedError, dump_sealed, load_sealed, parse_sealed, to_plain_data
 from cardproof.core.measurements import Evidence
 from cardproof.core.numbers import equal_as_written
-from cardproof.core.paths import is_regular, resolve_inside
+from cardproof.core.paths import existing_text, resolve_inside
 from cardproof.core.types import Need, Question
 from cardproof.zoos import BUILT_IN
 
@@ -137,14 +137,6 @@ def record_text(evidence: Evidence, folder: Path) -> str | None:
     if all(result in known for result in evidence.evaluations):
         return path.read_text(encoding="utf-8")
     return dump_record(replace(record, evaluations=evidence.evaluations, outdated=evidence.outdated))
-
-
-def existing_text(path: Path) -> str | None:
-    """Return the text of a file; None if there is none, or if it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace") if is_regular(path) else None
-    except OSError:
-        return None
 
 
 class EvidenceWriter:

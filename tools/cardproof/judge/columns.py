@@ -73,13 +73,13 @@ _PADDED = re.compile(r"(?P<whole>[^.]*)\.(?P<kept>\d*?)0+(?!\d)[^.]*")
 
 def _set_aside_padded(rows: list[Judged]) -> None:
     """Set aside the cells of a table that are right without their last zeros, which may only fill the cell."""
-    if not rows[0].claim.column:
+    padded = [(row, number) for row in rows if row.refuted and row.claim.column and (number := _without_zeros(row))]
+    if not padded:
         return
     known = rows[0].context.settings.conventions == "known"
     of_operations = 2 * sum(TWICE in _matching_conventions(row) for row in rows) > len(rows)
-    for row in rows:
-        number = _without_zeros(row) if row.refuted and not _matching_conventions(row) else None
-        if number is None or tolerance_of(row.claim, row.context).kind != "written":
+    for row, number in padded:
+        if _matching_conventions(row) or tolerance_of(row.claim, row.context).kind != "written":
             continue
         by_convention = _conventional_counts(row) if known else {}
         if not of_operations:

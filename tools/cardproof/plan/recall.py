@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from cardproof.core.errors import boundary
 from cardproof.core.field_names import ACCURACIES, canonical_dataset
 from cardproof.core.json import NewerError, TamperedError
+from cardproof.core.paths import existing_text
 from cardproof.core.types import Claim, Finding, Need, Number, Question
 from cardproof.evidence.records import (
     Dependencies,
@@ -21,7 +22,6 @@ from cardproof.evidence.records import (
     Record,
     changed_inputs,
     dependencies,
-    existing_text,
     file_name,
     is_record,
     load_record,

@@ -82,8 +82,8 @@ def check_links(
     """Ask all addresses of the cards that were read, and report those that lead nowhere.
 
     ``private_hosts`` are asked although their addresses are private. Answers of an earlier run are used while they are
-    fresh. If nothing at all can be reached, there is no network, and no address is reported. After ``budget``
-    seconds the remaining addresses are not asked: hosts alternate, so that slow ones do not use up the time of others.
+    fresh. If no address can be reached, the network is down, and nothing is reported. After ``budget`` seconds the
+    remaining addresses are not asked: hosts alternate, so that slow ones do not use up the time of others.
     """
     places = _places_of_addresses(reading)
     known = fresh_answers(places)

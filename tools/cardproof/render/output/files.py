@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Container, Iterable, Mapping
 from errno import ENAMETOOLONG
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 
 from cardproof.core.journal import site_lock
-from cardproof.core.paths import files_below, is_inside, is_regular, show_path
+from cardproof.core.paths import existing_text, files_below, is_inside, is_regular, show_path
 from cardproof.render.output.text import add_asset_stamp, is_edited, read_stamp
 
 if TYPE_CHECKING:
@@ -147,10 +148,8 @@ def _is_catalog_output(path: Path) -> bool:
 
 def _text_of_output(path: Path) -> str:
     """Return the text of a file that may be an output; empty if it cannot be read, or is a link: no build makes one."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace") if is_regular(path) and not path.is_symlink() else ""
-    except OSError:
-        return ""
+    is_link = os.path.islink(path)  # noqa: PTH114  (Path.is_symlink fails in a folder that cannot be read)
+    return "" if is_link else existing_text(path) or ""
 
 
 def _is_special(path: Path) -> bool:

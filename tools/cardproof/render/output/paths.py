@@ -12,7 +12,7 @@ from urllib.parse import quote, urljoin
 from msgspec import Struct
 
 from cardproof.core.errors import InputError
-from cardproof.core.paths import files_below, is_inside, is_regular, root_of, show_path
+from cardproof.core.paths import files_below, is_inside, is_regular, real_path, root_of, show_path
 from cardproof.render.output.text import read_stamp
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Folders(Struct, frozen=True):
 
     def is_committed(self, path: Path) -> bool:
         """Return whether a file is a page or a record of evidence; all else is derived, and no check fails for it."""
-        path = Path(os.path.realpath(path))  # resolve() fails for links in a circle
+        path = real_path(path)
         is_page = path.suffix == ".md" and path.is_relative_to(self.out.resolve())
         return is_page or path.is_relative_to(self.evidence.resolve())
 
@@ -108,13 +108,11 @@ def page_templates(folders: Folders, known: Mapping[str, Iterable[str]]) -> dict
     places: dict[Path, set[Path]] = {(folders.root / "page.md").resolve(): {folders.root}}  # the layout of all pages
     for name, including in users.items():
         for folder in (folders.root, folders.cards):
-            places.setdefault(Path(os.path.realpath(folder / name)), set()).update(including)
+            places.setdefault(real_path(folder / name), set()).update(including)
     names = {place.name for place in places}  # a path is resolved only if its name, or a link, may be one of them
 
     def is_included(path: Path) -> bool:
-        return (path.name in names or path.is_symlink()) and bool(
-            places.get(Path(os.path.realpath(path)), set()) - {path}
-        )
+        return (path.name in names or path.is_symlink()) and bool(places.get(real_path(path), set()) - {path})
 
     return {shown: path for shown, path in found.items() if path.name[0] != "_" and not is_included(path)}
 
